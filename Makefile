@@ -1,0 +1,41 @@
+# Everything a newcomer or a machine does here: demo, test, check, openapi, bench.
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+PYTHON ?= python3
+
+.PHONY: demo test check openapi bench install clean
+
+demo: install
+	@exec $(BIN)/gygo-server demo $(ARGS)
+
+test: install
+	$(BIN)/pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+openapi: install
+	$(BIN)/python -m api_spec.write
+
+bench: install
+	$(BIN)/python -m benchmarks.basics $(ARGS)
+
+install: $(VENV)/.installed
+
+# The lock decides what is installed; the stamp, whether it has to be looked at again.
+$(VENV)/.installed: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --all-extras
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv 2>/dev/null \
+	  || { $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; } \
+	  || { rm -rf .uv; echo "uv is missing, and so is pip to get it: apt-get install python3-venv" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

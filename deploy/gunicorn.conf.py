@@ -1,0 +1,26 @@
+"""gunicorn, for the demo and for production alike: `gunicorn -c deploy/gunicorn.conf.py`. Settings: README."""
+
+import sys
+
+from gygo_server.errors import SettingsError
+from gygo_server.settings import Settings
+
+try:
+    _settings = Settings.from_env()
+except SettingsError as error:
+    sys.exit(f"error: {error}")
+
+wsgi_app = "gygo_server.app:create_app()"
+bind = _settings.bind
+worker_class = "gthread"
+workers = _settings.workers
+threads = _settings.threads
+timeout = _settings.worker_timeout
+graceful_timeout = _settings.graceful_seconds
+keepalive = 75  # longer than a load balancer's idle time, so that it is not us who hang up first
+# Each worker makes its own application: a live S3 client must not cross a fork.
+preload_app = False
+# Heartbeats in memory: a slow disk must not look like a dead worker.
+worker_tmp_dir = "/dev/shm"  # noqa: S108
+accesslog = None  # the service writes its own, as JSON
+loglevel = _settings.log_level

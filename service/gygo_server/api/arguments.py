@@ -1,0 +1,116 @@
+"""What comes in: queries are validated by marshmallow, and everything wrong with one is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from webargs.flaskparser import FlaskParser
+
+from gygo_server.errors import FieldError, InvalidQuestionError
+
+#: Rows of a page, unless asked otherwise, and at most.
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+#: Above any count of frames or objects, below what SQLite's integers hold.
+MAX_COUNT = 2**31 - 1
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class _Parser(FlaskParser):
+    """webargs with unknown parameters as errors, and errors as ours."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
+
+    def handle_error(
+        self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
+    ) -> NoReturn:
+        del req, error_status_code, error_headers  # the signature is webargs'
+        raise InvalidQuestionError(field_errors(error.messages, schema)) from None
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]
+    """A blueprint whose arguments are read by our parser."""
+
+    ARGUMENTS_PARSER = _Parser()
+
+    if TYPE_CHECKING:  # flask-smorest has no types
+
+        def route(self, rule: str, **options: Any) -> Decorator: ...
+        def arguments(self, schema: type[Schema], *, location: str) -> Decorator: ...
+        def response(self, status_code: int, schema: Any = None, **documented: Any) -> Decorator: ...
+        def alt_response(self, status_code: int, **documented: Any) -> Decorator: ...
+
+
+def field_errors(messages: Any, schema: Schema) -> list[FieldError]:
+    """marshmallow's nested messages (location → field → …) as a flat list."""
+    known = ", ".join(sorted(field.data_key or name for name, field in schema.fields.items()))
+    return [
+        FieldError(location, field, _explain(text, known))
+        for location, by_field in messages.items()
+        for field, text in (by_field.items() if isinstance(by_field, dict) else [("", by_field)])
+    ]
+
+
+def _explain(text: Any, known: str) -> str:
+    if isinstance(text, dict):  # a list field: the messages of its elements
+        return " ".join(_explain(each, known) for each in text.values())
+    sentence = " ".join(map(str, text)) if isinstance(text, list) else str(text)
+    if sentence == "Unknown field.":
+        return f"no such parameter here; there are: {known}" if known else "no parameters are taken here"
+    return sentence
+
+
+class Nothing(Schema):
+    """For paths that take no parameters."""
+
+
+class Page(Schema):
+    """Which page of a list."""
+
+    limit = fields.Integer(
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(1, MAX_LIMIT),
+        metadata={"description": "How many items a page has."},
+    )
+    cursor = fields.String(
+        validate=validate.Length(1, 512),
+        metadata={"description": "Where the page begins: taken from `next` of the page before, as it is."},
+    )
+
+
+def chosen_fields(names: list[str]) -> fields.Field[Any]:
+    """The parameter ``fields``: which fields of each item to answer, as a list with commas."""
+    return _Names(
+        names,
+        data_key="fields",
+        metadata={"description": f"Only these fields of each item, with commas: {', '.join(names)}."},
+    )
+
+
+class _Names(fields.String):
+    """Names with commas between them, each one of a list."""
+
+    def __init__(self, names: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.names = names
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        chosen = [name.strip() for name in super()._deserialize(value, attr, data, **kwargs).split(",")]
+        for name in chosen:
+            if name not in self.names:
+                raise ValidationError(f"no field {name!r}; there are: {', '.join(self.names)}")
+        return chosen
+
+
+def resolution_parameter() -> fields.Field[Any]:
+    """The parameter ``resolution``, on every path that gives pictures or bytes."""
+    return fields.String(
+        validate=validate.Length(1, 64),
+        metadata={"description": "`480p`, `original`, …; the release's default when it is not given."},
+    )

@@ -1,0 +1,79 @@
+"""The API's description of itself: OpenAPI 3.1 at ``/openapi.json``, its UI at ``/docs``, where to begin at ``/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import yaml
+from flask import Flask, Response
+from flask_smorest import Api
+from flask_swagger_ui import get_swaggerui_blueprint
+
+from gygo_server import __version__
+from gygo_server.api.answers import REVALIDATE
+from gygo_server.api.services import base_url
+
+_DESCRIPTION = """\
+Video object segmentation data sets: list videos, fetch frames, masks and metadata, download archives.
+
+* Every list is `{"items": […], "next": URL or null, "total": N}`; follow `next` (or the `Link` header) to the end.
+* `latest` in place of a release redirects to the newest one. All else below a release never changes: answers carry a
+  strong `ETag` and may be cached for ever.
+* Errors are `application/problem+json` (RFC 9457) with a stable `type`; `errors` names the fields at fault.
+* One video at one resolution is one tar, its *archive*, with members in the DAVIS layout: frame, mask, frame, mask ….
+  Frame listings give byte ranges in it.
+* Void (value 255 of palette masks) is kept as published.
+"""
+
+
+class _Api(Api):  # type: ignore[misc]
+    """flask-smorest's, but for errors: those are answered in `problems.py`, and documented by each route."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def register(app: Flask) -> Any:
+    """Prepare ``app`` for its description; the API object to register blueprints with."""
+    app.config.update(
+        API_TITLE="GyGO server",
+        API_VERSION="1",
+        OPENAPI_VERSION="3.1.0",
+        API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION, "version": __version__}},
+    )
+    api = _Api(app)
+    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server"}))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return _json(specification(app), REVALIDATE)
+
+    @app.get("/")
+    def index() -> Response:
+        base = base_url()
+        links = {"datasets": f"{base}/v1/datasets", "documentation": f"{base}/docs/", "openapi": f"{base}/openapi.json"}
+        return _json({"service": "gygo-server", "version": __version__, "links": links}, REVALIDATE)
+
+    return api
+
+
+def specification(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document of an application."""
+    document: dict[str, Any] = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    return document
+
+
+def as_yaml(document: dict[str, Any]) -> str:
+    """The document as ``api_spec/openapi.yaml`` holds it."""
+    plain = orjson.loads(orjson.dumps(document))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _json(document: Any, cache_control: str) -> Response:
+    response = Response(orjson.dumps(document), mimetype="application/json")
+    response.headers["Cache-Control"] = cache_control
+    response.add_etag()
+    return response

@@ -1,0 +1,107 @@
+"""Errors, as RFC 9457 ``application/problem+json``: one payload, one table, one handler."""
+
+from __future__ import annotations
+
+import http
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from gygo_server import errors
+
+MIMETYPE = "application/problem+json"
+
+#: Seconds after which a client is told to come back when the store is away.
+RETRY_AFTER = 5
+
+log = structlog.get_logger()
+
+
+class Problem(NamedTuple):
+    """A kind of problem: its HTTP status, the stable end of its type, and its title."""
+
+    status: int
+    code: str
+    title: str
+
+
+STORE_UNAVAILABLE = Problem(
+    503, "store-unavailable", "The object store gives no answer; what is cached is still served"
+)
+STORED_BYTES_WRONG = Problem(502, "stored-bytes-wrong", "The object store does not hold what was published")
+INTERNAL = Problem(500, "internal-error", "Something went wrong here; it has been logged under the request id")
+
+#: What each of our exceptions is over HTTP; the first that fits counts.
+TABLE: tuple[tuple[type[errors.GygoError], Problem], ...] = (
+    (errors.NotFoundError, Problem(404, "not-found", "There is no such thing")),
+    (errors.WithdrawnError, Problem(410, "release-withdrawn", "The release was withdrawn")),
+    (errors.InvalidQuestionError, Problem(422, "invalid-request", "The request cannot be answered as it is")),
+    (errors.ObjectNotFoundError, STORED_BYTES_WRONG),
+    (errors.CorruptObjectError, STORED_BYTES_WRONG),
+    (errors.StoreError, STORE_UNAVAILABLE),
+)
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of ``app`` with a problem."""
+    app.register_error_handler(errors.GygoError, _answer_ours)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unforeseen)
+
+
+def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None = None) -> Response:
+    """The problem as a response. ``found`` names the fields of the request that are at fault."""
+    body: dict[str, Any] = {
+        "type": f"urn:gygo:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": g.get("request_id"),
+    }
+    if found:
+        body["errors"] = [error._asdict() for error in found]
+    response = Response(orjson.dumps(body), problem.status, mimetype=MIMETYPE)
+    response.headers["Cache-Control"] = "no-store"
+    if problem.status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def _answer_ours(error: errors.GygoError) -> Response:
+    problem = next((problem for kind, problem in TABLE if isinstance(error, kind)), None)
+    if problem is None:
+        return _answer_unforeseen(error)
+    found: list[errors.FieldError] = []
+    if isinstance(error, errors.NotFoundError):
+        problem = problem._replace(code=f"{error.kind}-not-found")
+        found = [errors.FieldError("query", error.field, str(error))] if error.field else []
+    elif isinstance(error, errors.InvalidQuestionError):
+        found = list(error.errors)
+    elif problem.status >= 500:
+        log.error("request failed", problem=problem.code, reason=str(error), request_id=g.get("request_id"))
+    return answer(problem, str(error), found)
+
+
+def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else "Error"
+    if status == 405:
+        detail = f"{request.method} is not allowed here; see the Allow header"
+    elif status == 404:
+        detail = f"there is nothing at {request.path}; the description of the API is at /docs"
+    else:
+        detail = error.description or phrase
+    response = answer(Problem(status, phrase.lower().replace(" ", "-"), phrase), detail)
+    for name, value in error.get_headers():
+        if name not in {"Content-Type", "Content-Length"}:
+            response.headers[name] = value
+    return response
+
+
+def _answer_unforeseen(error: Exception) -> Response:
+    log.error("unforeseen", exc_info=error, request_id=g.get("request_id"))
+    return answer(INTERNAL, "see the service's log")

@@ -1,0 +1,67 @@
+"""Published bytes over HTTP: entity tags from their hash, ranges (RFC 9110), `sendfile` from the disk cache."""
+
+from __future__ import annotations
+
+import base64
+
+from flask import Response, request
+from werkzeug.wsgi import wrap_file
+
+from gygo_server.api.answers import IMMUTABLE, known_tag, not_modified
+from gygo_server.api.problems import Problem, answer
+from gygo_server.api.services import services
+from gygo_server.catalogue.reader import ArchiveRow
+from gygo_server.errors import FieldError
+from gygo_server.library import Release
+from gygo_server.model import Member
+
+UNSATISFIABLE = Problem(416, "range-not-satisfiable", "The range lies outside of the file")
+
+
+def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype: str) -> Response:
+    """A frame or mask as its publisher made it, or the part of it that the request asks for."""
+    known = known_tag(member.sha256)
+    if known is not None:
+        return not_modified(known, IMMUTABLE)
+    span = _requested_span(member)
+    if span is None:
+        problem = answer(
+            UNSATISFIABLE,
+            f"the file has {member.size} bytes",
+            [FieldError("headers", "Range", f"ask for bytes from 0 to {member.size - 1}")],
+        )
+        problem.headers["Content-Range"] = f"bytes */{member.size}"
+        return problem
+    start, stop = span
+    response = Response(mimetype=mimetype, status=200 if stop - start == member.size else 206)
+    if request.method != "HEAD":
+        file, offset = services().archives.open_member(release.dataset.id, archive.sha256, archive.size, member)
+        # gunicorn sends Content-Length bytes from where the file stands, by sendfile(2).
+        file.seek(offset + start)
+        response.response = wrap_file(request.environ, file)
+        response.direct_passthrough = True
+    headers = response.headers
+    headers["Content-Length"] = str(stop - start)
+    if response.status_code == 206:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{member.size}"
+    headers["Accept-Ranges"] = "bytes"
+    headers["ETag"] = f'"{member.sha256}"'
+    headers["Cache-Control"] = IMMUTABLE
+    headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:"  # RFC 9530
+    return response
+
+
+def _requested_span(member: Member) -> tuple[int, int] | None:
+    """First byte and end of what is asked for; None when it lies outside.
+
+    Several ranges at once, other units and a failed If-Range are answered with the whole, as RFC 9110 allows.
+    """
+    whole = (0, member.size)
+    if "Range" not in request.headers or request.method != "GET":
+        return whole
+    wanted = request.range
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return whole
+    if "If-Range" in request.headers and request.if_range.etag != member.sha256:
+        return whole
+    return wanted.range_for_length(member.size)

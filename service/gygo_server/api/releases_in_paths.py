@@ -1,0 +1,65 @@
+"""Decorators of routes below ``…/releases/<release>``: which release it is, and answers that never change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response, redirect, request
+
+from gygo_server.api.answers import IMMUTABLE, PRIVATE, Answer, known_tag, not_modified, question_etag, send
+from gygo_server.api.services import base_url, services
+from gygo_server.errors import NotFoundError
+
+LATEST = "latest"
+
+
+def in_release(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Open the release that the path names, and give it to the view as ``release``.
+
+    ``latest`` is answered with a 307 to the concrete release, so that every other answer is immutable.
+    """
+
+    @wraps(view)
+    def wrapper(*args: Any, dataset: str, release: str, **kwargs: Any) -> Response:
+        if release == LATEST:
+            return _redirect_to_latest(dataset)
+        return view(*args, release=services().library.release(dataset, release), **kwargs)
+
+    return wrapper
+
+
+def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
+    """For views that answer a question about a release: work only for what was not asked before."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Response:
+        answers = services().answers
+        etag = question_etag(kwargs["release"].entry.catalogue_sha256, base_url())
+        known = known_tag(etag)
+        if known is not None and not request.if_none_match.star_tag:
+            return not_modified(known, IMMUTABLE)
+        answer = answers.get(etag)
+        if answer is None:
+            answer = view(*args, **kwargs)
+            if not answer.immutable:
+                return send(answer, None, PRIVATE)
+            answers.keep(etag, answer)
+        return send(answer, etag, IMMUTABLE) if known is None else not_modified(known, IMMUTABLE)
+
+    return wrapper
+
+
+def _redirect_to_latest(dataset: str) -> Response:
+    found = services().library.dataset(dataset)
+    if found.latest is None:
+        raise NotFoundError("release", f"dataset {dataset!r} has no release")
+    head, tail = f"/v1/datasets/{dataset}/releases/", request.path.split(f"/releases/{LATEST}", 1)[1]
+    query = request.query_string.decode("ascii", "ignore")
+    target = quote(head + found.latest.id + tail, safe="/:") + (f"?{query}" if query else "")
+    response = redirect(base_url() + target, 307)
+    response.headers["Cache-Control"] = "no-cache"
+    assert isinstance(response, Response)  # noqa: S101
+    return response

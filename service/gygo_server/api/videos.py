@@ -1,0 +1,201 @@
+"""``…/videos``: a release's videos, and a signed URL of each one's archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from flask import Response, redirect, request
+from marshmallow import fields, validate
+
+from gygo_server.api import pages
+from gygo_server.api.answers import PRIVATE, Answer
+from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, chosen_fields, resolution_parameter
+from gygo_server.api.documented import in_a_release
+from gygo_server.api.links import video_url
+from gygo_server.api.releases_in_paths import answered_once, in_release
+from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
+from gygo_server.api.services import services
+from gygo_server.catalogue.reader import ArchiveRow
+from gygo_server.catalogue.video_query import SORTS, VideoFilter
+from gygo_server.errors import NotFoundError
+from gygo_server.library import Release
+from gygo_server.store import keys
+
+blueprint = Blueprint(
+    "videos",
+    __name__,
+    url_prefix="/v1/datasets/<dataset>/releases/<release>",
+    description="The videos of a release",
+)
+
+
+def _values(about: str) -> fields.List[Any]:
+    return fields.List(fields.String(validate=validate.Length(1, 200)), metadata={"description": about})
+
+
+def _bound(about: str) -> fields.Integer:
+    return fields.Integer(validate=validate.Range(0, MAX_COUNT), metadata={"description": about})
+
+
+class VideosQuery(Page):
+    category = _values("Videos of this category, or with an object of it. Several times: any of them.")
+    split = _values("Videos in this split. Several times: any of them.")
+    attribute = _values("Videos with this attribute. Several times: all of them.")
+    min_frames = _bound("At least so many frames.")
+    max_frames = _bound("At most so many frames.")
+    min_objects = _bound("At least so many objects.")
+    q = fields.String(
+        validate=validate.Length(1, 200),
+        metadata={"description": "Words, or beginnings of words, of the name, the categories and the attributes."},
+    )
+    sort = fields.String(
+        load_default="name",
+        validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")]),
+        metadata={"description": "`-` turns it round."},
+    )
+    include = fields.String(
+        validate=validate.OneOf(["archive_url"]),
+        metadata={"description": "`archive_url`: with a signed URL of each video's archive."},
+    )
+    resolution = resolution_parameter()
+    chosen = chosen_fields(names_of(VideoSchema))
+
+
+@blueprint.route("/videos")
+@blueprint.response(200, VideoPageSchema)
+@in_a_release(blueprint)
+@in_release
+@answered_once
+@blueprint.arguments(VideosQuery, location="query")
+def list_videos(query: dict[str, Any], release: Release) -> Answer:
+    """List the videos of a release, filtered and in order, in pages."""
+    chosen = VideoFilter(
+        category=tuple(query.get("category", ())),
+        split=tuple(query.get("split", ())),
+        attribute=tuple(query.get("attribute", ())),
+        **{name: query.get(name) for name in ("min_frames", "max_frames", "min_objects", "q")},
+    )
+    question = ["videos", release.entry.catalogue_sha256, query["sort"], astuple(chosen)]
+    shape = (int,) if query["sort"].removeprefix("-") == "name" else (int, int)
+    rows = release.catalogue.videos(
+        chosen,
+        sort=query["sort"],
+        after=pages.read_cursor(query.get("cursor"), question, shape),
+        limit=query["limit"] + 1,
+    )
+    shown = rows[: query["limit"]]
+    with_urls = query.get("include") == "archive_url"
+    sign = _signer(release, query.get("resolution")) if with_urls else None
+    return pages.page(
+        [_item(release, row.id, row.document, query.get("chosen"), sign) for row in shown],
+        after=shown[-1].key if len(rows) > len(shown) else None,
+        question=question,
+        total=release.catalogue.count(chosen),
+        immutable=not with_urls,
+    )
+
+
+class VideoQuery(Nothing):
+    chosen = chosen_fields(names_of(VideoSchema))
+
+
+@blueprint.route("/videos/<video>")
+@blueprint.response(200, VideoSchema)
+@in_a_release(blueprint)
+@in_release
+@answered_once
+@blueprint.arguments(VideoQuery, location="query")
+def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
+    """Get one video: size, frames, objects with categories, attributes, archives, links."""
+    document = release.catalogue.video(video)
+    if document is None:
+        raise NotFoundError("video", f"there is no video {video!r} in release {release.entry.id!r}")
+    return Answer(_item(release, video, document, query.get("chosen"), None))
+
+
+class ArchiveQuery(Nothing):
+    resolution = resolution_parameter()
+
+
+@blueprint.route("/videos/<video>/archive")
+@blueprint.response(307, description="A signed URL of the tar.")
+@in_a_release(blueprint)
+@in_release
+@blueprint.arguments(ArchiveQuery, location="query")
+def get_archive(query: dict[str, Any], release: Release, video: str) -> Response:
+    """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
+    archive = find_archive(release, video, query.get("resolution"))
+    url, _ = _sign(release, video, archive, request.method)
+    response = redirect(url, 307)
+    response.headers["Cache-Control"] = PRIVATE
+    assert isinstance(response, Response)  # noqa: S101
+    return response
+
+
+def find_archive(release: Release, video: str, resolution: str | None) -> ArchiveRow:
+    """The video's archive at this resolution; at the release's default one, or else its first, when None.
+
+    Raises:
+        NotFoundError: no such video, or not at this resolution.
+    """
+    catalogue = release.catalogue
+    archive = catalogue.archive(video, resolution or catalogue.release["default_resolution"])
+    if archive is not None:
+        return archive
+    document = catalogue.video(video)
+    if document is None:
+        raise NotFoundError("video", f"there is no video {video!r} in release {release.entry.id!r}")
+    names = [each["resolution"] for each in orjson.loads(document)["resolutions"]]
+    if resolution is not None:
+        known = ", ".join(names)
+        raise NotFoundError(
+            "resolution", f"video {video!r} has no resolution {resolution!r}; it has: {known}", "resolution"
+        )
+    return find_archive(release, video, names[0])
+
+
+Sign = Callable[[str], tuple[str, str]]
+
+
+def _item(release: Release, video: str, document: str, chosen: list[str] | None, sign: Sign | None) -> bytes:
+    """A video's JSON: what the catalogue says, with links, and only the chosen fields."""
+    url = video_url(release, video)
+    links = {
+        "self": url,
+        "frames": f"{url}/frames",
+        "first_image": f"{url}/frames/0/image",
+        "archive": f"{url}/archive",
+    }
+    added: dict[str, Any] = {"links": links}
+    if chosen is not None:
+        described = {**orjson.loads(document), **added}
+        document, added = orjson.dumps({name: described[name] for name in chosen}).decode(), {}
+    if sign is not None:
+        added["archive_url"], added["archive_url_expires_at"] = sign(video)
+    if not added:
+        return document.encode()
+    # The catalogue holds finished JSON: what is added goes before its last brace.
+    comma = "," if len(document) > 2 else ""
+    return f"{document[:-1]}{comma}".encode() + orjson.dumps(added)[1:]
+
+
+def _signer(release: Release, resolution: str | None) -> Sign:
+    return lambda video: _sign(release, video, find_archive(release, video, resolution), "GET")
+
+
+def _sign(release: Release, video: str, archive: ArchiveRow, method: str) -> tuple[str, str]:
+    """A signed URL of the archive, and when it ends (RFC 3339, UTC)."""
+    seconds = services().settings.url_seconds
+    name = f"{release.dataset.id}-{release.entry.id}-{video.replace(':', '-')}-{archive.resolution}.tar"
+    url = services().bucket.presign(
+        keys.archive(release.dataset.id, archive.sha256),
+        method="HEAD" if method == "HEAD" else "GET",
+        expires_in=seconds,
+        filename=name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_"),
+    )
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return url, ends.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,136 @@
+"""``gygo-server releases``: what is published, whether it is whole, and taking it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from gygo_server.cli.progress import ShownProgress
+from gygo_server.ingest.publish import open_catalogue, read_dataset
+from gygo_server.ingest.releases import find_release, verify, withdraw
+from gygo_server.model import Dataset
+from gygo_server.settings import Settings
+from gygo_server.store import keys
+from gygo_server.store.bucket import Bucket
+
+as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of a table.")
+
+
+@click.group()
+def releases() -> None:
+    """List, show, verify and withdraw releases in the bucket."""
+
+
+@releases.command("list")
+@click.argument("dataset", required=False)
+@as_json
+def list_releases(dataset: str | None, plain: bool) -> None:
+    """List the releases of DATASET, or of all datasets."""
+    bucket = _bucket()
+    ids = [dataset] if dataset else sorted(filter(None, map(keys.dataset_of_prefix, bucket.prefixes())))
+    found = [each for each in (read_dataset(bucket, name)[0] for name in ids) if each is not None]
+    if dataset and not found:
+        raise click.ClickException(f"there is no dataset {dataset!r} in the bucket")
+    rows = [row for each in found for row in _rows(each)]
+    if plain:
+        _print_json(rows)
+        return
+    table = Table("dataset", "release", "published", "state")
+    for row in rows:
+        table.add_row(row["dataset"], row["release"], row["published_at"], row["state"])
+    Console().print(table)
+
+
+@releases.command("show")
+@click.argument("dataset")
+@click.argument("release")
+@as_json
+def show_release(dataset: str, release: str, plain: bool) -> None:
+    """Show what RELEASE of DATASET holds."""
+    bucket = _bucket()
+    found, entry = find_release(bucket, dataset, release)
+    with TemporaryDirectory() as folder:
+        document = open_catalogue(bucket, dataset, entry, Path(folder)).release
+    row = next(row for row in _rows(found) if row["release"] == release)
+    if plain:
+        _print_json({**document, **row})
+        return
+    table = Table(show_header=False)
+    for name, value in {**row, "title": found.title, **_readable(document)}.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+@releases.command("verify")
+@click.argument("dataset")
+@click.argument("release")
+def verify_release(dataset: str, release: str) -> None:
+    """Read every object of RELEASE and compare it with the hash it was published with.
+
+    Exit code 1 when anything differs; each difference is a line on standard output.
+    """
+    differences = 0
+    with ShownProgress() as progress:
+        for difference in verify(_bucket(), dataset, release, progress):
+            differences += 1
+            click.echo(f"{difference.key}: {difference.message}")
+    if differences:
+        raise click.ClickException(f"{dataset}/{release}: {differences} difference(s)")
+    click.echo(f"{dataset}/{release}: every byte is as published")
+
+
+@releases.command("withdraw")
+@click.argument("dataset")
+@click.argument("release")
+@click.option("--reason", help="Shown to whoever asks for the release.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) -> None:
+    """Take RELEASE of DATASET back: it answers 410 from now on, and its id stays taken.
+
+    Its objects stay in the bucket, as other releases may share them. This cannot be undone.
+    """
+    bucket = _bucket()
+    find_release(bucket, dataset, release)
+    if not yes:
+        click.confirm(f"withdraw {dataset}/{release} for good?", abort=True, err=True)
+    withdraw(bucket, dataset, release, reason)
+    click.echo(f"withdrew {dataset}/{release}")
+
+
+def _bucket() -> Bucket:
+    return Bucket(Settings.from_env().s3)
+
+
+def _rows(dataset: Dataset) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset": dataset.id,
+            "release": entry.id,
+            "published_at": entry.published_at,
+            "state": f"withdrawn {entry.withdrawn_at}" if entry.withdrawn_at else entry.visibility,
+        }
+        for entry in dataset.releases
+    ]
+
+
+def _readable(document: dict[str, Any]) -> dict[str, str]:
+    counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items())
+    resolutions = ", ".join(f"{each['resolution']} ({each['bytes'] / 1e6:.1f} MB)" for each in document["resolutions"])
+    return {
+        "licence": document["license"] or "not stated",
+        "counts": counts,
+        "resolutions": resolutions,
+        "splits": ", ".join(f"{each['name']} ({each['videos']})" for each in document["splits"]),
+        "categories": ", ".join(f"{each['name']} ({each['videos']})" for each in document["categories"]),
+        "left out": ", ".join(sorted({each["video"] for each in document["left_out"]})) or "nothing",
+    }
+
+
+def _print_json(document: Any) -> None:
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -1,0 +1,65 @@
+"""``gygo-server serve``: check the settings, then become gunicorn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+import gygo_server
+from gygo_server.errors import SettingsError, StoreRefusedError, StoreUnavailableError
+from gygo_server.settings import Settings, describe_settings
+from gygo_server.store.bucket import Bucket
+
+
+def _settings_help() -> str:
+    rows = describe_settings()
+    width = max(len(row.variable) for row in rows)
+    lines = [f"{row.variable:<{width}}  {row.about}" + (f" [{row.default}]" if row.default else "") for row in rows]
+    return "\b\nSettings, from the environment:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.command(epilog=_settings_help())
+def serve() -> None:
+    """Serve the bucket's releases over HTTP, with gunicorn.
+
+    Credentials for S3 come from AWS's own variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+    AWS_PROFILE, …), its files, or the machine's role. Stops at once, saying why, when a setting is missing or wrong.
+    """
+    check_start(Settings.from_env())
+    command = gunicorn_command()
+    os.execv(command[0], command)  # noqa: S606
+
+
+def check_start(settings: Settings) -> None:
+    """Refuse to start with settings that can never work; a store that is only away for now is no reason.
+
+    Raises:
+        SettingsError: the cache folder cannot be written, or the store refuses the bucket or our credentials.
+    """
+    try:
+        settings.cache_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(settings.cache_dir, os.W_OK | os.X_OK):
+            raise PermissionError(13, "no permission to write")
+    except OSError as error:
+        raise SettingsError(f"GYGO_CACHE_DIR: {settings.cache_dir}: {error.strerror}") from None
+    try:
+        Bucket(settings.s3).check()
+    except StoreRefusedError as error:
+        raise SettingsError(f"GYGO_BUCKET: {settings.s3.bucket}: {error}") from None
+    except StoreUnavailableError as error:
+        click.echo(f"warning: {error}; starting all the same, /readyz tells when it is back", err=True)
+
+
+def gunicorn_command() -> list[str]:
+    """The command that serves, in this environment."""
+    return [sys.executable, "-m", "gunicorn", "-c", str(_gunicorn_config())]
+
+
+def _gunicorn_config() -> Path:
+    """``deploy/gunicorn.conf.py``: inside an installed package, or beside ``service/`` in a checkout."""
+    package = Path(gygo_server.__file__).parent
+    installed = package / "deploy" / "gunicorn.conf.py"
+    return installed if installed.exists() else package.parents[1] / "deploy" / "gunicorn.conf.py"

@@ -1,0 +1,109 @@
+"""The only tree of exceptions.
+
+GygoError
+├── SettingsError            the service or a command cannot start with these settings
+├── StoreError               the bucket, as `store` translates it from botocore
+│   ├── ObjectNotFoundError
+│   ├── PreconditionFailedError   somebody else wrote first
+│   ├── StoreUnavailableError     no answer, or an answer that says "later"
+│   ├── StoreRefusedError         wrong credentials, no such bucket
+│   └── CorruptObjectError        the bytes are not those that were published
+├── CacheUnavailableError    the local disk cannot hold what it should
+├── NotFoundError            no such dataset, release, video, frame … (404)
+├── WithdrawnError           the release was published and taken back (410)
+├── InvalidQuestionError     a field of a request is wrong (422)
+└── PublicationError         ingest, withdraw or verify stopped, and why
+    ├── FaultySourceError    the source has faults; nothing was published
+    └── AlreadyPublishedError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gygo_server.model import Finding
+
+
+class GygoError(Exception):
+    """Everything this service raises on purpose. Its text may be shown to users."""
+
+
+class SettingsError(GygoError):
+    """A setting is missing or wrong."""
+
+
+class StoreError(GygoError):
+    """The bucket did not do what was asked."""
+
+
+class ObjectNotFoundError(StoreError):
+    """No object has this key."""
+
+
+class PreconditionFailedError(StoreError):
+    """A conditional write met an object that is not the one expected."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store gave no answer, or one that says to come back later."""
+
+
+class StoreRefusedError(StoreError):
+    """The store does not accept our credentials, or has no such bucket."""
+
+
+class CorruptObjectError(StoreError):
+    """An object's bytes do not have the hash they were published with."""
+
+
+class CacheUnavailableError(GygoError):
+    """The disk cache cannot hold this file: the disk is full, read-only, or the file is larger than the cache."""
+
+
+class NotFoundError(GygoError):
+    """What was asked for does not exist. ``kind`` is the word of the model: dataset, release, video, …
+
+    ``field`` names the query parameter at fault where it is not the path.
+    """
+
+    def __init__(self, kind: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.field = field
+
+
+class WithdrawnError(GygoError):
+    """The release was published once and has been withdrawn."""
+
+
+class FieldError(NamedTuple):
+    """One thing wrong with a request: ``location`` is query, path, headers or json."""
+
+    location: str
+    field: str
+    message: str
+
+
+class InvalidQuestionError(GygoError):
+    """Fields of a request that cannot be answered as they are."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = tuple(errors)
+
+
+class PublicationError(GygoError):
+    """A publication, a verification or a withdrawal that stopped."""
+
+
+class FaultySourceError(PublicationError):
+    """The source has faults, all of them listed; nothing was published."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(f"{len(findings)} fault(s) in the source: nothing was published")
+        self.findings = tuple(findings)
+
+
+class AlreadyPublishedError(PublicationError):
+    """The release exists, with other content."""

@@ -1,0 +1,219 @@
+"""The published datasets as a replica sees them: ``dataset.json`` kept fresh, catalogues fetched, verified and opened.
+
+Nothing here is state. What was read last is also kept on local disk, so that a worker that starts while the store is
+away serves what the one before it served.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from gygo_server.catalogue.reader import Catalogue
+from gygo_server.errors import (
+    CacheUnavailableError,
+    CorruptObjectError,
+    NotFoundError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+    WithdrawnError,
+)
+from gygo_server.model import Dataset, ReleaseEntry
+from gygo_server.store import dataset_file, keys
+from gygo_server.store.bucket import Bucket
+from gygo_server.store.disk_cache import DiskCache
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: A dataset or release that is not known is looked up in the bucket at once, but not more often than this.
+MISS_SECONDS = 1.0
+
+OPEN_CATALOGUES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release that can be read: its dataset, its entry there, its catalogue."""
+
+    dataset: Dataset
+    entry: ReleaseEntry
+    catalogue: Catalogue
+
+
+class Library:
+    """The datasets of one bucket. Safe for threads; make one a process."""
+
+    def __init__(
+        self, bucket: Bucket, folder: Path, *, catalogue_bytes: int, refresh_seconds: float, connections: int
+    ) -> None:
+        self._bucket = bucket
+        self._folder = folder / "datasets"
+        self._files = DiskCache(folder / "catalogues", catalogue_bytes)
+        self._refresh_seconds = refresh_seconds
+        self._connections = connections
+        self._datasets: dict[str, Dataset] | None = None
+        self._etags: dict[str, str] = {}
+        self._tried_at = 0.0
+        self._refreshing = threading.Lock()
+        self._catalogues: OrderedDict[str, Catalogue] = OrderedDict()
+        self._opening = threading.Lock()
+
+    def datasets(self) -> dict[str, Dataset]:
+        """All datasets by id, in order of ids: at most ``refresh_seconds`` old while the store answers.
+
+        Raises:
+            StoreError: the store gives no answer, and nothing is known from before.
+        """
+        if self._datasets is None:
+            with self._refreshing:
+                if self._datasets is None:
+                    self._read()
+        elif self._age() > self._refresh_seconds and self._refreshing.acquire(blocking=False):
+            # Whoever asks now is answered from what is known: a slow store must not slow down metadata.
+            threading.Thread(target=self._refresh_behind, daemon=True).start()
+        assert self._datasets is not None  # noqa: S101  (_read sets it or raises)
+        return self._datasets
+
+    def dataset(self, dataset: str) -> Dataset:
+        """One dataset.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        found = self._look_up(lambda: self.datasets().get(dataset))
+        if found is None:
+            raise NotFoundError("dataset", f"there is no dataset {dataset!r}")
+        return found
+
+    def entry(self, dataset: str, release: str) -> tuple[Dataset, ReleaseEntry]:
+        """A dataset and one of its releases, without opening it.
+
+        Raises:
+            NotFoundError: no such dataset or release.
+            WithdrawnError: the release was withdrawn.
+        """
+        self.dataset(dataset)
+        entry = self._look_up(lambda: self.datasets()[dataset].release(release))
+        if entry is None:
+            raise NotFoundError("release", f"dataset {dataset!r} has no release {release!r}")
+        if entry.withdrawn_at is not None:
+            reason = f": {entry.withdrawn_reason}" if entry.withdrawn_reason else ""
+            raise WithdrawnError(f"release {release!r} of {dataset!r} was withdrawn at {entry.withdrawn_at}{reason}")
+        return self.datasets()[dataset], entry
+
+    def release(self, dataset: str, release: str) -> Release:
+        """A release with its catalogue open.
+
+        Raises:
+            NotFoundError, WithdrawnError: as :meth:`entry`.
+            StoreError: the catalogue is not on this disk and the store does not give it.
+        """
+        found, entry = self.entry(dataset, release)
+        return Release(found, entry, self._catalogue(dataset, entry))
+
+    # Catalogues
+
+    def _catalogue(self, dataset: str, entry: ReleaseEntry) -> Catalogue:
+        sha256 = entry.catalogue_sha256
+        catalogue = self._catalogues.get(sha256)
+        if catalogue is None:
+            with self._opening:
+                catalogue = self._catalogues.get(sha256) or self._open(dataset, entry)
+                self._catalogues[sha256] = catalogue
+                if len(self._catalogues) > OPEN_CATALOGUES:
+                    # Not closed here: a thread may be reading it. It closes when the last reference goes.
+                    self._catalogues.popitem(last=False)
+        return catalogue
+
+    def _open(self, dataset: str, entry: ReleaseEntry) -> Catalogue:
+        key = keys.catalogue(dataset, entry.id, entry.catalogue_sha256)
+
+        def fetch(target: BinaryIO) -> None:
+            self._bucket.download(key, target, entry.catalogue_sha256)
+
+        try:
+            with self._files.open(entry.catalogue_sha256, entry.catalogue_size, fetch) as file:
+                return Catalogue(Path(file.name), self._connections)
+        except (CacheUnavailableError, sqlite3.OperationalError) as error:
+            raise StoreUnavailableError(f"the catalogue of {dataset}/{entry.id} has no room here: {error}") from error
+
+    # dataset.json
+
+    def _age(self) -> float:
+        return time.monotonic() - self._tried_at
+
+    def _look_up(self, find: Callable[[], T | None]) -> T | None:
+        found = find()
+        if found is None and self._age() > MISS_SECONDS:
+            with self._refreshing:
+                if self._age() > MISS_SECONDS:
+                    self._read()
+            found = find()
+        return found
+
+    def _refresh_behind(self) -> None:
+        try:
+            self._read()
+        finally:
+            self._refreshing.release()
+
+    def _read(self) -> None:
+        """Read every ``dataset.json`` that changed; keep what is known when the store does not answer."""
+        self._tried_at = time.monotonic()
+        known = self._datasets if self._datasets is not None else {}
+        try:
+            prefixes = self._bucket.prefixes()
+            ids = sorted(filter(None, map(keys.dataset_of_prefix, prefixes)))
+            read = {dataset: self._read_one(dataset, known.get(dataset)) for dataset in ids}
+        except StoreError as error:
+            log.warning("datasets not refreshed", reason=str(error))
+            if self._datasets is None:
+                self._datasets = self._read_kept() or None
+                if self._datasets is None:
+                    raise
+            return
+        self._datasets = {dataset: found for dataset, found in read.items() if found is not None}
+
+    def _read_one(self, dataset: str, known: Dataset | None) -> Dataset | None:
+        try:
+            stored = self._bucket.get_if_changed(
+                keys.dataset_file(dataset), self._etags.get(dataset) if known else None
+            )
+        except ObjectNotFoundError:
+            return None  # a publication on its way: archives, but no release yet
+        if stored is None:
+            return known
+        try:
+            found = dataset_file.decode(stored.content, dataset)
+        except CorruptObjectError as error:
+            # One spoilt file must not take the other datasets away.
+            log.warning("dataset.json not understood", dataset=dataset, reason=str(error))
+            return known
+        self._etags[dataset] = stored.etag
+        self._keep(dataset, stored.content)
+        return found
+
+    def _keep(self, dataset: str, content: bytes) -> None:
+        partial = self._folder / f".{dataset}-{uuid4().hex}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(self._folder / f"{dataset}.json")
+        except OSError as error:
+            log.warning("dataset.json not kept on disk", dataset=dataset, reason=error.strerror)
+
+    def _read_kept(self) -> dict[str, Dataset]:
+        files = sorted(self._folder.glob("[!.]*.json"))
+        return {file.stem: dataset_file.decode(file.read_bytes(), file.stem) for file in files}

@@ -1,0 +1,198 @@
+"""Settings: what each is, what it may be, and the only place that reads the environment.
+
+Credentials are not among them: boto3 finds those through its own chain (``AWS_ACCESS_KEY_ID`` and so on).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+from gygo_server.errors import SettingsError
+from gygo_server.store.bucket import S3Settings
+
+PREFIX = "GYGO_"
+
+_BYTES = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", re.IGNORECASE)
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+class _Bytes(fields.Field[int]):
+    """A size such as ``20GB`` or ``512MiB``."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        match = _BYTES.fullmatch(str(value).strip())
+        if match is None:
+            raise ValidationError("not a size; write it as 500MB or 20GiB")
+        return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+class _Origins(fields.Field[tuple[str, ...]]):
+    """Origins, separated by commas; ``*`` is any."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
+def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
+    required = options.pop("required", False)
+    given = {"required": True} if required else {"load_default": default}
+    return kind(**given, metadata={"about": about}, error_messages={"required": "is not set"}, **options)
+
+
+def _url() -> validate.Validator:
+    return validate.Regexp(r"https?://[^\s/?#@]+/?\Z", error="not an address such as https://s3.example.org:9000")
+
+
+class _SettingsSchema(Schema):
+    """Every setting once: its type, default, limits and what it is for."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    bucket = _setting(
+        fields.String, "the bucket that holds the datasets", required=True, validate=validate.Length(3, 63)
+    )
+    s3_endpoint = _setting(fields.String, "the S3 server; empty: AWS", validate=_url())
+    s3_public_endpoint = _setting(
+        fields.String, "the S3 server as users reach it, for which URLs are signed; empty: the same", validate=_url()
+    )
+    s3_region = _setting(fields.String, "region to sign for", "us-east-1")
+    s3_addressing = _setting(
+        fields.String,
+        "bucket in the path or in the host name",
+        "auto",
+        validate=validate.OneOf(["auto", "path", "virtual"]),
+    )
+    s3_timeout = _setting(fields.Float, "seconds to wait for the S3 server", 10.0, validate=validate.Range(0.1, 600))
+    url_seconds = _setting(
+        fields.Integer, "how long a signed URL is good, in seconds", 3600, validate=validate.Range(60, 604800)
+    )
+    cache_dir = _setting(
+        fields.String, "folder for archives and catalogues; may be deleted at any time", "~/.cache/gygo-server"
+    )
+    cache_bytes = _setting(_Bytes, "disk for archives, at most", 20 * 10**9)
+    catalogue_cache_bytes = _setting(_Bytes, "disk for catalogues, at most", 20 * 10**9)
+    refresh_seconds = _setting(
+        fields.Float, "how old the list of releases may be, in seconds", 5.0, validate=validate.Range(0.1, 3600)
+    )
+    public_url = _setting(
+        fields.String, "this service as users reach it, for links; empty: as each request names it", validate=_url()
+    )
+    answers_bytes = _setting(_Bytes, "memory a worker keeps finished JSON answers in, at most", 64 * 10**6)
+    cors_origins = _setting(_Origins, "origins whose pages may read answers", ("*",))
+    bind = _setting(
+        fields.String,
+        "address and port to listen on",
+        "127.0.0.1:8000",
+        validate=validate.Regexp(r"(\S+:\d{1,5}|unix:\S+)\Z", error="not an address and port such as 0.0.0.0:8000"),
+    )
+    workers = _setting(fields.Integer, "gunicorn worker processes", 2, validate=validate.Range(1, 256))
+    threads = _setting(fields.Integer, "threads a worker", 8, validate=validate.Range(1, 256))
+    worker_timeout = _setting(
+        fields.Integer,
+        "seconds after which a worker that does not move is replaced",
+        60,
+        validate=validate.Range(1, 3600),
+    )
+    graceful_seconds = _setting(
+        fields.Integer, "seconds that requests have to end when the service stops", 30, validate=validate.Range(1, 3600)
+    )
+    log_level = _setting(
+        fields.String, "least level to log", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])
+    )
+    log_requests = _setting(fields.Boolean, "a log line for each request", True)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process."""
+
+    s3: S3Settings
+    url_seconds: int
+    cache_dir: Path
+    cache_bytes: int
+    catalogue_cache_bytes: int
+    refresh_seconds: float
+    public_url: str | None
+    answers_bytes: int
+    cors_origins: tuple[str, ...]
+    bind: str
+    workers: int
+    threads: int
+    worker_timeout: int
+    graceful_seconds: int
+    log_level: str
+    log_requests: bool
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings in the environment.
+
+        Raises:
+            SettingsError: every setting that is missing or wrong, in one line.
+        """
+        environment = os.environ if environment is None else environment
+        given = {
+            name: environment[variable]
+            for name, variable in ((name, variable_of(name)) for name in _SettingsSchema().fields)
+            if environment.get(variable, "").strip()
+        }
+        try:
+            loaded: dict[str, Any] = _SettingsSchema().load(given)
+        except ValidationError as error:
+            wrong = [f"{variable_of(str(name))}: {_sentence(why)}" for name, why in error.messages_dict.items()]
+            raise SettingsError("; ".join(wrong)) from None
+        s3 = S3Settings(
+            bucket=loaded.pop("bucket"),
+            endpoint=loaded.pop("s3_endpoint"),
+            public_endpoint=loaded.pop("s3_public_endpoint"),
+            region=loaded.pop("s3_region"),
+            addressing=loaded.pop("s3_addressing"),
+            timeout=loaded.pop("s3_timeout"),
+        )
+        cache_dir = Path(loaded.pop("cache_dir")).expanduser()
+        return cls(s3=s3, cache_dir=cache_dir, **loaded)
+
+
+class SettingDescription(NamedTuple):
+    """A setting as the documentation shows it."""
+
+    variable: str
+    default: str
+    about: str
+
+
+def describe_settings() -> list[SettingDescription]:
+    """Every setting, in order, for ``--help`` and README."""
+    return [
+        SettingDescription(variable_of(name), _default(field), field.metadata["about"])
+        for name, field in _SettingsSchema().fields.items()
+    ]
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _default(field: fields.Field[Any]) -> str:
+    if field.required:
+        return "required"
+    value = field.load_default
+    if isinstance(field, _Bytes):
+        return f"{value // 10**9}GB" if value % 10**9 == 0 else f"{value // 10**6}MB"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
+
+
+def _sentence(messages: Any) -> str:
+    return " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)

@@ -1,0 +1,278 @@
+"""The bucket: get, head, put, list, delete and presign, through boto3, with its errors translated to ours."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from gygo_server.errors import (
+    CorruptObjectError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK = 1 << 20
+
+#: S3's limit for one PUT. A video's archive is far below; a catalogue reaches it near 30 million frames.
+MAX_PUT_BYTES = 5 * (1 << 30)
+
+_NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
+_LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Where the bucket is. ``public_endpoint`` is the one users reach: URLs are signed for it.
+
+    Credentials are not here: they come through boto3's own chain.
+    """
+
+    bucket: str
+    endpoint: str | None = None
+    public_endpoint: str | None = None
+    region: str = "us-east-1"
+    addressing: Literal["path", "virtual", "auto"] = "auto"
+    timeout: float = 10.0
+
+
+class Stored(NamedTuple):
+    """An object's bytes and its entity tag, to write it back conditionally."""
+
+    content: bytes
+    etag: str
+
+
+class Bucket:
+    """One bucket. Safe for threads; connections are made on first use, and again after a fork."""
+
+    def __init__(self, settings: S3Settings, credentials: tuple[str, str] | None = None) -> None:
+        """``credentials`` (access key, secret key) stand in for boto3's own chain."""
+        self.settings = settings
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[int, bool], S3Client] = {}
+
+    def get(self, key: str) -> Stored:
+        """The whole object.
+
+        Raises:
+            ObjectNotFoundError, StoreUnavailableError, StoreRefusedError.
+        """
+        with _translated(key):
+            answer = self._client().get_object(Bucket=self.settings.bucket, Key=key)
+            return Stored(answer["Body"].read(), answer["ETag"])
+
+    def find(self, key: str) -> Stored | None:
+        """The whole object, None when there is none."""
+        try:
+            return self.get(key)
+        except ObjectNotFoundError:
+            return None
+
+    def get_if_changed(self, key: str, etag: str | None) -> Stored | None:
+        """The object, or None when its entity tag is still ``etag``."""
+        if etag is None:
+            return self.get(key)
+        with _translated(key):
+            try:
+                answer = self._client().get_object(Bucket=self.settings.bucket, Key=key, IfNoneMatch=etag)
+            except botocore.exceptions.ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 304:
+                    return None
+                raise
+            return Stored(answer["Body"].read(), answer["ETag"])
+
+    def get_range(self, key: str, offset: int, size: int) -> bytes:
+        """``size`` bytes from ``offset``."""
+        with _translated(key):
+            span = f"bytes={offset}-{offset + size - 1}"
+            answer = self._client().get_object(Bucket=self.settings.bucket, Key=key, Range=span)
+            return answer["Body"].read()
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The object, in chunks of 1 MiB."""
+        with _translated(key):
+            answer = self._client().get_object(Bucket=self.settings.bucket, Key=key)
+            yield from answer["Body"].iter_chunks(CHUNK)
+
+    def download(self, key: str, target: BinaryIO, sha256: str) -> None:
+        """Write the object to ``target`` and verify its hash.
+
+        Raises:
+            CorruptObjectError: the bytes have another hash; what was written is not to be used.
+        """
+        digest = hashlib.sha256()
+        for chunk in self.chunks(key):
+            digest.update(chunk)
+            target.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise CorruptObjectError(
+                f"{key}: published with SHA-256 {sha256}, but the bucket holds {digest.hexdigest()}"
+            )
+
+    def size(self, key: str) -> int | None:
+        """The object's size in bytes, None when there is no such object."""
+        try:
+            with _translated(key):
+                return self._client().head_object(Bucket=self.settings.bucket, Key=key)["ContentLength"]
+        except ObjectNotFoundError:
+            return None
+
+    def put(self, key: str, content: bytes, *, replaces: str | None) -> str:
+        """Write a small object if it is still the one with the entity tag ``replaces`` (None: if there is none yet).
+
+        Returns its new entity tag.
+
+        Raises:
+            PreconditionFailedError: somebody else wrote it first.
+        """
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
+        with _translated(key):
+            answer = self._client().put_object(
+                Bucket=self.settings.bucket,
+                Key=key,
+                Body=content,
+                ContentType="application/json",
+                ChecksumSHA256=_base64(hashlib.sha256(content).hexdigest()),
+                **condition,
+            )
+            return answer["ETag"]
+
+    def put_file(self, key: str, path: Path, sha256: str, content_type: str) -> None:
+        """Upload a content-addressed file; the store checks the hash on arrival and refuses anything else."""
+        if path.stat().st_size > MAX_PUT_BYTES:
+            raise StoreRefusedError(f"{key}: {path.stat().st_size} bytes are more than S3 takes in one PUT (5 GiB)")
+        with _translated(key), path.open("rb") as file:
+            self._client().put_object(
+                Bucket=self.settings.bucket,
+                Key=key,
+                Body=file,
+                ContentType=content_type,
+                CacheControl="public, max-age=31536000, immutable",
+                ChecksumSHA256=_base64(sha256),
+            )
+
+    def prefixes(self) -> list[str]:
+        """The top-level prefixes, each with its trailing slash."""
+        with _translated("/"):
+            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Delimiter="/")
+            return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Keys below ``prefix`` and their sizes in bytes."""
+        with _translated(prefix):
+            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield entry["Key"], entry["Size"]
+
+    def delete(self, key: str) -> None:
+        """Delete the object if it is there."""
+        with _translated(key):
+            self._client().delete_object(Bucket=self.settings.bucket, Key=key)
+
+    def check(self) -> None:
+        """Ask the store for the bucket, with our credentials.
+
+        Raises:
+            StoreUnavailableError, StoreRefusedError: why it cannot be used.
+        """
+        with _translated(self.settings.bucket, missing="bucket"):
+            self._client().head_bucket(Bucket=self.settings.bucket)
+
+    def create(self) -> None:
+        """Create the bucket unless it is there. For the demo and the tests; production has its own."""
+        try:
+            self.check()
+        except StoreRefusedError:
+            with _translated(self.settings.bucket):
+                self._client().create_bucket(Bucket=self.settings.bucket)
+
+    def presign(self, key: str, *, method: str = "GET", expires_in: int, filename: str | None = None) -> str:
+        """A URL that reads the object for ``expires_in`` seconds, for the endpoint that users reach.
+
+        The method is signed: a URL for GET answers 403 to HEAD. ``filename`` is what a browser saves it as.
+        """
+        parameters = {"Bucket": self.settings.bucket, "Key": key}
+        if filename is not None:
+            parameters["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
+        with _translated(key):
+            operation = "head_object" if method == "HEAD" else "get_object"
+            return self._client(public=True).generate_presigned_url(
+                operation, Params=parameters, ExpiresIn=expires_in, HttpMethod=method
+            )
+
+    def _client(self, *, public: bool = False) -> S3Client:
+        # Clients may be shared by threads but not across a fork, so each process has its own.
+        which = (os.getpid(), public)
+        client = self._clients.get(which)
+        if client is None:
+            with self._lock:
+                client = self._clients.setdefault(which, self._connect(public=public))
+        return client
+
+    def _connect(self, *, public: bool) -> S3Client:
+        settings = self.settings
+        endpoint = (settings.public_endpoint if public else None) or settings.endpoint
+        access_key, secret_key = self._credentials or (None, None)
+        return boto3.session.Session(access_key, secret_key).client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=settings.region,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": settings.addressing},
+                connect_timeout=min(2.0, settings.timeout),
+                read_timeout=settings.timeout,
+                retries={"mode": "standard", "total_max_attempts": 2},
+                max_pool_connections=32,
+                # We send and check SHA-256 ourselves; botocore's CRC on top only costs time.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+
+@contextmanager
+def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
+    """botocore's and the connection's exceptions as ours, most specific first."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code == "NoSuchBucket" or (code in _NOT_FOUND and missing == "bucket"):
+            raise StoreRefusedError("the store has no such bucket") from error
+        if code in _NOT_FOUND:
+            raise ObjectNotFoundError(f"{key}: no such object in the bucket") from error
+        if code in _LOST_RACE:
+            raise PreconditionFailedError(f"{key}: written by somebody else in the meantime") from error
+        if status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
+            raise StoreUnavailableError(f"the store answers {status} {code}") from error
+        raise StoreRefusedError(f"the store refuses: {status} {code}") from error
+    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
+        raise StoreRefusedError("no S3 credentials were found (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)") from error
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ResponseStreamingError) as error:
+        raise StoreUnavailableError(f"the store gives no answer ({type(error).__name__})") from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise StoreUnavailableError(f"the store cannot be used ({type(error).__name__})") from error
+
+
+def _base64(sha256: str) -> str:
+    return base64.b64encode(bytes.fromhex(sha256)).decode()

@@ -1,0 +1,142 @@
+"""Whole files of the bucket on local disk: bounded in bytes, least recently used out first, shared by processes.
+
+Any number of gunicorn workers use one folder. A file is fetched once however many ask for it at the same time (a
+lock a file), is complete and verified before it has its name, and stays readable for whoever has it open when it is
+evicted. Nothing here is state: the folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from gygo_server.errors import CacheUnavailableError
+
+#: A file's time of last use is written at most this often: a hot file costs no write a request.
+USE_RESOLUTION_SECONDS = 60
+#: A partial file that nobody has written to for so long belongs to a process that died.
+ABANDONED_SECONDS = 3600
+
+
+class DiskCache:
+    """A folder of content-addressed files of at most ``limit`` bytes in all."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+
+    def open(self, sha256: str, size: int, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
+        """The file with this hash, open for reading at 0; ``fetch`` writes it when it is not there.
+
+        ``fetch`` must verify what it writes and raise otherwise; its exceptions pass through, and nothing is kept.
+
+        Raises:
+            CacheUnavailableError: the file is larger than the cache, or the disk does not take it.
+        """
+        path = self._path(sha256)
+        held = _open_whole(path, size)
+        if held is not None:
+            return held
+        if size > self.limit:
+            raise CacheUnavailableError(f"{size} bytes are more than the disk cache holds ({self.limit})")
+        with _disk_errors(), self._locked(sha256) as lock:
+            held = _open_whole(path, size)
+            if held is None:
+                held = _fill(self._reserve(sha256, size), path, size, fetch)
+            # Whoever waits on the unlinked lock looks for the finished file first: a lock too few does no harm.
+            lock.unlink(missing_ok=True)
+            return held
+
+    def bytes_held(self) -> int:
+        """Bytes on disk, partial files included."""
+        return sum(size for _, size, _ in self._files())
+
+    def _path(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / sha256
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[Path]:
+        locks = self.folder / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = locks / name
+        with lock.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield lock
+
+    def _reserve(self, sha256: str, size: int) -> Path:
+        """Make room, and take it at once, so that parallel fetches cannot promise the same bytes twice."""
+        with self._locked("room"):
+            self._evict(self.limit - size)
+            folder = self._path(sha256).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".partial-", dir=folder)
+            try:
+                if size:
+                    os.posix_fallocate(handle, 0, size)
+            except OSError:
+                Path(name).unlink()
+                raise
+            finally:
+                os.close(handle)
+            return Path(name)
+
+    def _evict(self, target: int) -> None:
+        files = sorted(self._files())
+        held = sum(size for _, size, _ in files)
+        abandoned = time.time() - ABANDONED_SECONDS
+        for used, size, path in files:
+            partial = path.name.startswith(".partial-")
+            if (partial and used < abandoned) or (not partial and held > target):
+                path.unlink(missing_ok=True)
+                held -= size
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """Time of last use, bytes and path of each file."""
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                yield stat.st_mtime, stat.st_size, path
+
+
+def _open_whole(path: Path, size: int) -> BinaryIO | None:
+    try:
+        file = path.open("rb")
+    except OSError:
+        return None
+    stat = os.fstat(file.fileno())
+    if stat.st_size != size:  # a crash of the machine between write and rename
+        file.close()
+        return None
+    if time.time() - stat.st_mtime > USE_RESOLUTION_SECONDS:
+        with suppress(OSError):
+            os.utime(path)
+    return file
+
+
+def _fill(partial: Path, path: Path, size: int, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
+    try:
+        with partial.open("r+b") as file:
+            fetch(file)
+            file.truncate()
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    held = _open_whole(path, size)
+    if held is None:
+        raise CacheUnavailableError("the file was evicted as soon as it was fetched: the disk cache is too small")
+    return held
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CacheUnavailableError(f"the disk cache cannot be written: {error.strerror}") from error
