@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from flask import Flask
-from flask_compress import Compress
-from flask_cors import CORS
 
-from gygo_server.api import datasets, documentation, frames, health, problems, releases, request_log, videos
+from gygo_server.api import (
+    compression,
+    datasets,
+    documentation,
+    frames,
+    health,
+    problems,
+    releases,
+    videos,
+)
 from gygo_server.api.answers import AnswerCache
+from gygo_server.api.cross_origin import CrossOrigin
+from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
 from gygo_server.store.disk_cache import DiskCache
-
-#: Headers of answers that scripts of other origins may read.
-EXPOSED = ["Accept-Ranges", "Content-Range", "ETag", "Link", "Repr-Digest", "Retry-After", request_log.HEADER]
 
 
 def create_app() -> Flask:
@@ -26,7 +32,7 @@ def create_app() -> Flask:
         SettingsError: a setting is missing or wrong.
     """
     settings = Settings.from_env()
-    request_log.configure_logging(settings.log_level)
+    configure_logging(settings.log_level)
     return create_app_with_settings(settings)
 
 
@@ -48,12 +54,11 @@ def create_app_with_settings(settings: Settings) -> Flask:
         archives=ArchiveReader(bucket, DiskCache(settings.cache_dir / "archives", settings.cache_bytes)),
         answers=AnswerCache(settings.answers_bytes),
     )
-    # Flask runs what is registered last first: the log sees the answer as it goes out.
-    request_log.register(app, log_requests=settings.log_requests)
-    CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=86400)
-    Compress(app)
+    compression.register(app)
     problems.register(app)
     api = documentation.register(app)
     for part in (datasets, releases, videos, frames, health):
         api.register_blueprint(part.blueprint)
+    around = CrossOrigin(app.wsgi_app, settings.cors_origins)
+    app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from flask import request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
@@ -39,10 +41,26 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = _Parser()
 
+    def query(self, schema: type[Schema]) -> Decorator:
+        """Give the view the request's query, read by ``schema``, as its first argument."""
+        nothing_asked: dict[str, Any] = schema().load({})
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            read = self.arguments(schema(), location="query")(view)
+
+            @wraps(read)
+            def wrapper(**path: Any) -> Any:
+                # Most requests for pictures ask nothing: their query need not be parsed.
+                return read(**path) if request.query_string else view(dict(nothing_asked), **path)
+
+            return wrapper
+
+        return decorate
+
     if TYPE_CHECKING:  # flask-smorest has no types
 
         def route(self, rule: str, **options: Any) -> Decorator: ...
-        def arguments(self, schema: type[Schema], *, location: str) -> Decorator: ...
+        def arguments(self, schema: Schema, *, location: str) -> Decorator: ...
         def response(self, status_code: int, schema: Any = None, **documented: Any) -> Decorator: ...
         def alt_response(self, status_code: int, **documented: Any) -> Decorator: ...
 

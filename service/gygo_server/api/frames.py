@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
 from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, chosen_fields, resolution_parameter
-from gygo_server.api.documented import BINARY, in_a_release, problems
+from gygo_server.api.documented import BINARY, IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
 from gygo_server.api.links import video_url
 from gygo_server.api.published_bytes import send_member
 from gygo_server.api.releases_in_paths import answered_once, in_release
@@ -46,11 +46,13 @@ class FramesQuery(Page):
 
 
 @blueprint.route("")
-@blueprint.response(200, FramePageSchema)
-@in_a_release(blueprint)
+@answers(blueprint, 200, FramePageSchema)
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(FramesQuery, location="query")
+@blueprint.query(FramesQuery)
 def list_frames(query: dict[str, Any], release: Release, video: str) -> Answer:
     """List a video's frames: files, byte ranges in the archive, objects with box and area."""
     archive = find_archive(release, video, query.get("resolution"))
@@ -66,8 +68,9 @@ def list_frames(query: dict[str, Any], release: Release, video: str) -> Answer:
     )
     shown = found[: query["limit"]]
     fps = release.catalogue.fps(video)
+    url = video_url(release, video)
     return pages.page(
-        [pages.only(_describe(release, video, archive, frame, fps), query.get("chosen")) for frame in shown],
+        [pages.only(_describe(url, archive, frame, fps), query.get("chosen")) for frame in shown],
         after=[shown[-1].index] if len(found) > len(shown) else None,
         question=question,
         total=release.catalogue.count_frames(archive, **only_frames),
@@ -80,18 +83,20 @@ class FrameQuery(Nothing):
 
 
 @blueprint.route(INDEX)
-@blueprint.response(200, FrameSchema)
-@in_a_release(blueprint)
+@answers(blueprint, 200, FrameSchema)
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(FrameQuery, location="query")
+@blueprint.query(FrameQuery)
 def get_frame(query: dict[str, Any], release: Release, video: str, index: int) -> Answer:
     """Get one frame's metadata."""
     archive = find_archive(release, video, query.get("resolution"))
     frame = release.catalogue.frame(archive, index)
     if frame is None:
         raise _no_frame(release, video, archive, index)
-    described = _describe(release, video, archive, frame, release.catalogue.fps(video))
+    described = _describe(video_url(release, video), archive, frame, release.catalogue.fps(video))
     return Answer(pages.only(described, query.get("chosen")))
 
 
@@ -100,12 +105,13 @@ class PictureQuery(Nothing):
 
 
 @blueprint.route(f"{INDEX}/image")
-@blueprint.response(200, BINARY, content_type="image/jpeg")
-@blueprint.alt_response(206, schema=BINARY, content_type="image/jpeg", description="The range asked for.", success=True)
-@problems(blueprint, 416)
-@in_a_release(blueprint)
+@answers(blueprint, 200, BINARY, content_type="image/jpeg")
+@answers(blueprint, 206, BINARY, content_type="image/jpeg", description="The range asked for.")
+@problems(blueprint, 416, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
-@blueprint.arguments(PictureQuery, location="query")
+@blueprint.query(PictureQuery)
 def get_image(query: dict[str, Any], release: Release, video: str, index: int) -> Response:
     """Get a frame's picture, byte for byte as published."""
     archive = find_archive(release, video, query.get("resolution"))
@@ -116,12 +122,13 @@ def get_image(query: dict[str, Any], release: Release, video: str, index: int) -
 
 
 @blueprint.route(f"{INDEX}/mask")
-@blueprint.response(200, BINARY, content_type="image/png")
-@blueprint.alt_response(206, schema=BINARY, content_type="image/png", description="The range asked for.", success=True)
-@problems(blueprint, 416)
-@in_a_release(blueprint)
+@answers(blueprint, 200, BINARY, content_type="image/png")
+@answers(blueprint, 206, BINARY, content_type="image/png", description="The range asked for.")
+@problems(blueprint, 416, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
-@blueprint.arguments(PictureQuery, location="query")
+@blueprint.query(PictureQuery)
 def get_mask(query: dict[str, Any], release: Release, video: str, index: int) -> Response:
     """Get a frame's mask, byte for byte as published."""
     archive = find_archive(release, video, query.get("resolution"))
@@ -142,10 +149,8 @@ def _no_frame(release: Release, video: str, archive: ArchiveRow, index: int) -> 
     return NotFoundError("frame", f"video {video!r} has frames 0 to {count - 1}, not {index}")
 
 
-def _describe(
-    release: Release, video: str, archive: ArchiveRow, frame: FrameFiles, fps: float | None
-) -> dict[str, Any]:
-    url = f"{video_url(release, video)}/frames/{frame.index}"
+def _describe(video: str, archive: ArchiveRow, frame: FrameFiles, fps: float | None) -> dict[str, Any]:
+    url = f"{video}/frames/{frame.index}"
     at = f"?resolution={archive.resolution}"
     return {
         "index": frame.index,

@@ -8,7 +8,7 @@ import orjson
 from flask import Response
 
 from gygo_server.api.arguments import Blueprint, Nothing
-from gygo_server.api.documented import problems
+from gygo_server.api.documented import answers, problems
 from gygo_server.api.problems import RETRY_AFTER
 from gygo_server.api.schemas import CheckSchema
 from gygo_server.api.services import services
@@ -18,19 +18,19 @@ blueprint = Blueprint("health", __name__, description="For those who operate the
 
 
 @blueprint.route("/healthz")
-@blueprint.response(200, CheckSchema)
+@answers(blueprint, 200, CheckSchema)
 @problems(blueprint, 422)
-@blueprint.arguments(Nothing, location="query")
+@blueprint.query(Nothing)
 def get_health(_query: dict[str, Any]) -> Response:
     """Say that the process is alive."""
     return _answer(200, {"status": "ok", "checks": {}})
 
 
 @blueprint.route("/readyz")
-@blueprint.response(200, CheckSchema)
-@blueprint.alt_response(503, schema=CheckSchema, description="Not ready; `checks` says why.")
+@answers(blueprint, 200, CheckSchema)
+@answers(blueprint, 503, CheckSchema, description="Not ready; `checks` says why.")
 @problems(blueprint, 422)
-@blueprint.arguments(Nothing, location="query")
+@blueprint.query(Nothing)
 def get_readiness(_query: dict[str, Any]) -> Response:
     """Say whether the object store answers and the datasets are known; if not, why."""
     checks = {"store": _why_not_store(), "datasets": _why_not_datasets()}

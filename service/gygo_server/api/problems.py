@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gygo_server import errors
+from gygo_server.api.request_log import current_request_id
 
 MIMETYPE = "application/problem+json"
 
@@ -60,7 +61,7 @@ def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None 
         "status": problem.status,
         "detail": detail,
         "instance": request.path,
-        "request_id": g.get("request_id"),
+        "request_id": current_request_id(),
     }
     if found:
         body["errors"] = [error._asdict() for error in found]
@@ -82,7 +83,7 @@ def _answer_ours(error: errors.GygoError) -> Response:
     elif isinstance(error, errors.InvalidQuestionError):
         found = list(error.errors)
     elif problem.status >= 500:
-        log.error("request failed", problem=problem.code, reason=str(error), request_id=g.get("request_id"))
+        log.error("request failed", problem=problem.code, reason=str(error), request_id=current_request_id())
     return answer(problem, str(error), found)
 
 
@@ -103,5 +104,5 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unforeseen(error: Exception) -> Response:
-    log.error("unforeseen", exc_info=error, request_id=g.get("request_id"))
+    log.error("unforeseen", exc_info=error, request_id=current_request_id())
     return answer(INTERNAL, "see the service's log")

@@ -33,22 +33,24 @@ def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype:
         problem.headers["Content-Range"] = f"bytes */{member.size}"
         return problem
     start, stop = span
-    response = Response(mimetype=mimetype, status=200 if stop - start == member.size else 206)
+    headers = [
+        ("Content-Type", mimetype),
+        ("Content-Length", str(stop - start)),
+        ("Accept-Ranges", "bytes"),
+        ("ETag", f'"{member.sha256}"'),
+        ("Cache-Control", IMMUTABLE),
+        ("Repr-Digest", f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:"),  # RFC 9530
+    ]
+    partial = stop - start != member.size
+    if partial:
+        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{member.size}"))
+    body = None
     if request.method != "HEAD":
         file, offset = services().archives.open_member(release.dataset.id, archive.sha256, archive.size, member)
         # gunicorn sends Content-Length bytes from where the file stands, by sendfile(2).
         file.seek(offset + start)
-        response.response = wrap_file(request.environ, file)
-        response.direct_passthrough = True
-    headers = response.headers
-    headers["Content-Length"] = str(stop - start)
-    if response.status_code == 206:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{member.size}"
-    headers["Accept-Ranges"] = "bytes"
-    headers["ETag"] = f'"{member.sha256}"'
-    headers["Cache-Control"] = IMMUTABLE
-    headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:"  # RFC 9530
-    return response
+        body = wrap_file(request.environ, file)
+    return Response(body, 206 if partial else 200, headers, direct_passthrough=True)
 
 
 def _requested_span(member: Member) -> tuple[int, int] | None:

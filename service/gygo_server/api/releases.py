@@ -7,7 +7,7 @@ from typing import Any
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
 from gygo_server.api.arguments import Blueprint, Nothing, chosen_fields
-from gygo_server.api.documented import in_a_release
+from gygo_server.api.documented import IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
 from gygo_server.api.links import dataset_url, url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import ReleaseSchema, names_of
@@ -24,11 +24,13 @@ class ReleaseQuery(Nothing):
 
 
 @blueprint.route("")
-@blueprint.response(200, ReleaseSchema)
-@in_a_release(blueprint)
+@answers(blueprint, 200, ReleaseSchema)
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(ReleaseQuery, location="query")
+@blueprint.query(ReleaseQuery)
 def get_release(query: dict[str, Any], release: Release) -> Answer:
     """Get one release: counts, bytes, splits, categories, licence, changes."""
     url = url_of(release)
@@ -43,11 +45,13 @@ def get_release(query: dict[str, Any], release: Release) -> Answer:
 
 
 @blueprint.route("/imagesets/<split>.txt")
-@blueprint.response(200, {"type": "string"}, content_type="text/plain")
-@in_a_release(blueprint)
+@answers(blueprint, 200, {"type": "string"}, content_type="text/plain")
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(Nothing, location="query")
+@blueprint.query(Nothing)
 def get_imageset(_query: dict[str, Any], release: Release, split: str) -> Answer:
     """Get a split's list, a video's name a line, as DAVIS loaders want it in `ImageSets/`."""
     splits = [each["name"] for each in release.catalogue.release["splits"]]

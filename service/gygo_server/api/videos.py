@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from flask import Response, redirect, request
@@ -14,8 +15,8 @@ from marshmallow import fields, validate
 from gygo_server.api import pages
 from gygo_server.api.answers import PRIVATE, Answer
 from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, chosen_fields, resolution_parameter
-from gygo_server.api.documented import in_a_release
-from gygo_server.api.links import video_url
+from gygo_server.api.documented import IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
+from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services
@@ -66,11 +67,13 @@ class VideosQuery(Page):
 
 
 @blueprint.route("/videos")
-@blueprint.response(200, VideoPageSchema)
-@in_a_release(blueprint)
+@answers(blueprint, 200, VideoPageSchema)
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(VideosQuery, location="query")
+@blueprint.query(VideosQuery)
 def list_videos(query: dict[str, Any], release: Release) -> Answer:
     """List the videos of a release, filtered and in order, in pages."""
     chosen = VideoFilter(
@@ -90,8 +93,9 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
     shown = rows[: query["limit"]]
     with_urls = query.get("include") == "archive_url"
     sign = _signer(release, query.get("resolution")) if with_urls else None
+    base = f"{url_of(release)}/videos/"
     return pages.page(
-        [_item(release, row.id, row.document, query.get("chosen"), sign) for row in shown],
+        [_item(f"{base}{quote(row.id, safe=':')}", row.id, row.document, query.get("chosen"), sign) for row in shown],
         after=shown[-1].key if len(rows) > len(shown) else None,
         question=question,
         total=release.catalogue.count(chosen),
@@ -104,17 +108,19 @@ class VideoQuery(Nothing):
 
 
 @blueprint.route("/videos/<video>")
-@blueprint.response(200, VideoSchema)
-@in_a_release(blueprint)
+@answers(blueprint, 200, VideoSchema)
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
 @answered_once
-@blueprint.arguments(VideoQuery, location="query")
+@blueprint.query(VideoQuery)
 def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
     """Get one video: size, frames, objects with categories, attributes, archives, links."""
     document = release.catalogue.video(video)
     if document is None:
         raise NotFoundError("video", f"there is no video {video!r} in release {release.entry.id!r}")
-    return Answer(_item(release, video, document, query.get("chosen"), None))
+    return Answer(_item(video_url(release, video), video, document, query.get("chosen"), None))
 
 
 class ArchiveQuery(Nothing):
@@ -122,10 +128,12 @@ class ArchiveQuery(Nothing):
 
 
 @blueprint.route("/videos/<video>/archive")
-@blueprint.response(307, description="A signed URL of the tar.")
-@in_a_release(blueprint)
+@answers(blueprint, 307, description="A signed URL of the tar.")
+@problems(blueprint, *IN_A_RELEASE)
+@not_modified(blueprint)
+@moved_from_latest(blueprint)
 @in_release
-@blueprint.arguments(ArchiveQuery, location="query")
+@blueprint.query(ArchiveQuery)
 def get_archive(query: dict[str, Any], release: Release, video: str) -> Response:
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
@@ -161,9 +169,8 @@ def find_archive(release: Release, video: str, resolution: str | None) -> Archiv
 Sign = Callable[[str], tuple[str, str]]
 
 
-def _item(release: Release, video: str, document: str, chosen: list[str] | None, sign: Sign | None) -> bytes:
+def _item(url: str, video: str, document: str, chosen: list[str] | None, sign: Sign | None) -> bytes:
     """A video's JSON: what the catalogue says, with links, and only the chosen fields."""
-    url = video_url(release, video)
     links = {
         "self": url,
         "frames": f"{url}/frames",

@@ -53,7 +53,11 @@ class Catalogue:
             version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
+        # A release never changes: what is asked again and again is kept.
         self._count_where = lru_cache(maxsize=1024)(self._count_where_uncached)
+        self.archive = lru_cache(maxsize=4096)(self._archive)
+        self.image = lru_cache(maxsize=8192)(self._image)
+        self.mask = lru_cache(maxsize=8192)(self._mask)
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""
@@ -120,7 +124,7 @@ class Catalogue:
 
     # Archives and frames
 
-    def archive(self, video: str, resolution: str) -> ArchiveRow | None:
+    def _archive(self, video: str, resolution: str) -> ArchiveRow | None:
         """A video's archive at one resolution."""
         row = self._first(f"{_ARCHIVES} WHERE v.id=? AND r.resolution=?", [video, resolution])
         return None if row is None else _archive_row(row)
@@ -178,14 +182,14 @@ class Catalogue:
         where = _frame_condition(archive, object_id, has_mask)
         return int(self._row(f"SELECT count(*) FROM frames AS f WHERE {where.sql}", where.parameters)[0])  # noqa: S608
 
-    def image(self, archive: ArchiveRow, index: int) -> Member | None:
+    def _image(self, archive: ArchiveRow, index: int) -> Member | None:
         """Where a frame's picture is."""
         row = self._first(
             "SELECT image_offset, image_size, image_sha256 FROM frames WHERE a=? AND idx=?", [archive.a, index]
         )
         return None if row is None else Member(row[0], row[1], row[2].hex())
 
-    def mask(self, archive: ArchiveRow, index: int) -> Member | None:
+    def _mask(self, archive: ArchiveRow, index: int) -> Member | None:
         """Where a frame's index mask is; None when the frame has none."""
         row = self._first(
             'SELECT "offset", size, sha256 FROM masks WHERE a=? AND idx=? AND object_id=?',

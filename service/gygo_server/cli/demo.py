@@ -77,8 +77,9 @@ def demo(folder: Path, port: int, s3_port: int | None, source: Path | None) -> N
     """Start an object store, publish a sample data set unless it is there, and serve it. Ctrl-C stops everything."""
     if not is_free(port):
         raise DemoError(f"port {port} is taken; choose another with --port")
-    # SIGTERM ends the demo as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM ends the demo as Ctrl-C does, and Ctrl-C also where a shell had it ignored (`demo &`).
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     folder = folder.resolve()
     try:
         with SeaweedFS(folder / "s3", s3_port) as store:

@@ -1,0 +1,101 @@
+"""Servers that a benchmark compares, started and stopped as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gygo_server.cli.seaweedfs import stop_process
+from gygo_server.cli.serve import gunicorn_command
+
+START_SECONDS = 30
+
+_NGINX = """
+{user}
+worker_processes 2;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000;
+    types {{ image/jpeg jpg; }}
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port}; root {root}; }}
+}}
+"""
+
+
+def require(*programs: str) -> None:
+    """Stop with one line when a program is missing."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise SystemExit(f"missing: {', '.join(missing)} (apt-get install nginx-light wrk)")
+
+
+@contextmanager
+def gunicorn(environment: Mapping[str, str], path: str, *arguments: str) -> Iterator[str]:
+    """gunicorn with the service's own configuration; the base URL once ``path`` is answered."""
+    port = _free_port()
+    more = {"GYGO_BIND": f"127.0.0.1:{port}", **environment}
+    with _running([*gunicorn_command(), *arguments], f"http://127.0.0.1:{port}", path, more) as base:
+        yield base
+
+
+@contextmanager
+def nginx(folder: Path, root: Path, path: str) -> Iterator[str]:
+    """nginx over the files in ``root``."""
+    port = _free_port()
+    config = folder / "nginx.conf"
+    # Started by root, its workers would be somebody who may not read a temporary folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(_NGINX.format(user=user, folder=folder, port=port, root=root))
+    command = ["nginx", "-c", str(config), "-e", str(folder / "nginx-error.log")]
+    with _running(command, f"http://127.0.0.1:{port}", path, {}) as base:
+        yield base
+
+
+@contextmanager
+def _running(command: list[str], base: str, path: str, environment: Mapping[str, str]) -> Iterator[str]:
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait(process, base + path)
+        yield base
+    finally:
+        stop_process(process, 10)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"{url} is not answered")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
