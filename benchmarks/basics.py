@@ -35,6 +35,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    arguments.add_argument("--results", type=Path, default=RESULTS, help="file for the ratios")
     options = arguments.parse_args()
     servers.require("wrk", "nginx")
     with ExitStack() as stack:
@@ -45,8 +46,8 @@ def main() -> None:
         name: round(load.median_ratio(measured[ours], measured[theirs]), 3) for name, (ours, theirs) in COMPARED.items()
     }
     _print(measured, ratios)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.write_text(
         json.dumps({"ratios": ratios, "medians": _medians(measured), "machine": _machine()}, indent=2) + "\n"
     )
 

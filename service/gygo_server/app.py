@@ -40,6 +40,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     """The service with these settings. Nothing is opened or connected before the first request."""
     app = Flask("gygo_server", static_folder=None)
     app.url_map.strict_slashes = False
+    app.url_map.converters["index"] = frames.IndexConverter
     bucket = Bucket(settings.s3)
     app.extensions[EXTENSION] = Services(
         settings=settings,

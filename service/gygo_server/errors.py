@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gygo_server.model import Finding
+from gygo_server.model import Finding, Severity
 
 
 class GygoError(Exception):
@@ -101,7 +101,8 @@ class FaultySourceError(PublicationError):
     """The source has faults, all of them listed; nothing was published."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__(f"{len(findings)} fault(s) in the source: nothing was published")
+        faults = sum(finding.severity is Severity.FAULT for finding in findings)
+        super().__init__(f"{faults} fault(s) in the source: nothing was published")
         self.findings = tuple(findings)
 
 

@@ -66,6 +66,7 @@ class Library:
         self._datasets: dict[str, Dataset] | None = None
         self._etags: dict[str, str] = {}
         self._tried_at = 0.0
+        self._away: StoreError | None = None
         self._refreshing = threading.Lock()
         self._catalogues: OrderedDict[str, Catalogue] = OrderedDict()
         self._opening = threading.Lock()
@@ -105,13 +106,14 @@ class Library:
             WithdrawnError: the release was withdrawn.
         """
         self.dataset(dataset)
-        entry = self._look_up(lambda: self.datasets()[dataset].release(release))
-        if entry is None:
+        found = self._look_up(lambda: self._entry(dataset, release))
+        if found is None:
             raise NotFoundError("release", f"dataset {dataset!r} has no release {release!r}")
+        entry = found[1]
         if entry.withdrawn_at is not None:
             reason = f": {entry.withdrawn_reason}" if entry.withdrawn_reason else ""
             raise WithdrawnError(f"release {release!r} of {dataset!r} was withdrawn at {entry.withdrawn_at}{reason}")
-        return self.datasets()[dataset], entry
+        return found
 
     def release(self, dataset: str, release: str) -> Release:
         """A release with its catalogue open.
@@ -122,6 +124,11 @@ class Library:
         """
         found, entry = self.entry(dataset, release)
         return Release(found, entry, self._catalogue(dataset, entry))
+
+    def _entry(self, dataset: str, release: str) -> tuple[Dataset, ReleaseEntry] | None:
+        found = self.datasets().get(dataset)
+        entry = found.release(release) if found else None
+        return (found, entry) if found and entry else None
 
     # Catalogues
 
@@ -148,6 +155,8 @@ class Library:
                 return Catalogue(Path(file.name), self._connections)
         except (CacheUnavailableError, sqlite3.OperationalError) as error:
             raise StoreUnavailableError(f"the catalogue of {dataset}/{entry.id} has no room here: {error}") from error
+        except sqlite3.DatabaseError as error:  # no database, or one of another version of this software
+            raise CorruptObjectError(f"{key}: cannot be read: {error}") from error
 
     # dataset.json
 
@@ -161,6 +170,9 @@ class Library:
                 if self._age() > MISS_SECONDS:
                     self._read()
             found = find()
+        if found is None and self._away is not None:
+            # It may have been published since the store went away: "there is none" would be a guess.
+            raise StoreUnavailableError(f"not known here, and {self._away}") from self._away
         return found
 
     def _refresh_behind(self) -> None:
@@ -178,12 +190,16 @@ class Library:
             ids = sorted(filter(None, map(keys.dataset_of_prefix, prefixes)))
             read = {dataset: self._read_one(dataset, known.get(dataset)) for dataset in ids}
         except StoreError as error:
+            self._away = error
             log.warning("datasets not refreshed", reason=str(error))
             if self._datasets is None:
                 self._datasets = self._read_kept() or None
                 if self._datasets is None:
                     raise
             return
+        finally:
+            self._tried_at = time.monotonic()  # a store that hangs is not asked again at once
+        self._away = None
         self._datasets = {dataset: found for dataset, found in read.items() if found is not None}
 
     def _read_one(self, dataset: str, known: Dataset | None) -> Dataset | None:
@@ -215,5 +231,10 @@ class Library:
             log.warning("dataset.json not kept on disk", dataset=dataset, reason=error.strerror)
 
     def _read_kept(self) -> dict[str, Dataset]:
-        files = sorted(self._folder.glob("[!.]*.json"))
-        return {file.stem: dataset_file.decode(file.read_bytes(), file.stem) for file in files}
+        kept: dict[str, Dataset] = {}
+        for file in sorted(self._folder.glob("[!.]*.json")):
+            try:
+                kept[file.stem] = dataset_file.decode(file.read_bytes(), file.stem)
+            except (CorruptObjectError, OSError) as error:
+                log.warning("kept dataset.json not understood", dataset=file.stem, reason=str(error))
+        return kept

@@ -21,6 +21,7 @@ PREFIX = "GYGO_"
 
 _BYTES = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", re.IGNORECASE)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
@@ -48,7 +49,10 @@ def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **o
 
 
 def _url() -> validate.Validator:
-    return validate.Regexp(r"https?://[^\s/?#@]+/?\Z", error="not an address such as https://s3.example.org:9000")
+    host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?)"
+    return validate.Regexp(
+        rf"https?://{host}(:{_PORT})?/?\Z", error="not an address such as https://s3.example.org:9000"
+    )
 
 
 class _SettingsSchema(Schema):
@@ -58,7 +62,12 @@ class _SettingsSchema(Schema):
         unknown = EXCLUDE
 
     bucket = _setting(
-        fields.String, "the bucket that holds the datasets", required=True, validate=validate.Length(3, 63)
+        fields.String,
+        "the bucket that holds the datasets",
+        required=True,
+        validate=validate.Regexp(
+            r"[A-Za-z0-9._-]{3,63}\Z", error="not a bucket's name: 3 to 63 letters, digits, . _ -"
+        ),
     )
     s3_endpoint = _setting(fields.String, "the S3 server; empty: AWS", validate=_url())
     s3_public_endpoint = _setting(
@@ -79,7 +88,7 @@ class _SettingsSchema(Schema):
         fields.String, "folder for archives and catalogues; may be deleted at any time", "~/.cache/gygo-server"
     )
     cache_bytes = _setting(_Bytes, "disk for archives, at most", 20 * 10**9)
-    catalogue_cache_bytes = _setting(_Bytes, "disk for catalogues, at most", 20 * 10**9)
+    catalogue_cache_bytes = _setting(_Bytes, "disk for catalogues, at most", 20 * 10**9, validate=validate.Range(10**6))
     refresh_seconds = _setting(
         fields.Float, "how old the list of releases may be, in seconds", 5.0, validate=validate.Range(0.1, 3600)
     )
@@ -92,7 +101,7 @@ class _SettingsSchema(Schema):
         fields.String,
         "address and port to listen on",
         "127.0.0.1:8000",
-        validate=validate.Regexp(r"(\S+:\d{1,5}|unix:\S+)\Z", error="not an address and port such as 0.0.0.0:8000"),
+        validate=validate.Regexp(rf"(\S+:{_PORT}|unix:\S+)\Z", error="not an address and port such as 0.0.0.0:8000"),
     )
     workers = _setting(fields.Integer, "gunicorn worker processes", 2, validate=validate.Range(1, 256))
     threads = _setting(fields.Integer, "threads a worker", 8, validate=validate.Range(1, 256))
@@ -158,7 +167,10 @@ class Settings:
             addressing=loaded.pop("s3_addressing"),
             timeout=loaded.pop("s3_timeout"),
         )
-        cache_dir = Path(loaded.pop("cache_dir")).expanduser()
+        try:
+            cache_dir = Path(loaded.pop("cache_dir")).expanduser()
+        except RuntimeError:
+            raise SettingsError(f"{variable_of('cache_dir')}: there is no home folder for its ~") from None
         return cls(s3=s3, cache_dir=cache_dir, **loaded)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,10 @@ MAX_LIMIT = 1000
 #: Above any count of frames or objects, below what SQLite's integers hold.
 MAX_COUNT = 2**31 - 1
 
+#: Values of one parameter that may be given several times, at most.
+MAX_VALUES = 50
+
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -44,6 +49,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     def query(self, schema: type[Schema]) -> Decorator:
         """Give the view the request's query, read by ``schema``, as its first argument."""
         nothing_asked: dict[str, Any] = schema().load({})
+        once = frozenset(
+            field.data_key or name for name, field in schema().fields.items() if not isinstance(field, fields.List)
+        )
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
             read = self.arguments(schema(), location="query")(view)
@@ -51,7 +59,10 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             @wraps(read)
             def wrapper(**path: Any) -> Any:
                 # Most requests for pictures ask nothing: their query need not be parsed.
-                return read(**path) if request.query_string else view(dict(nothing_asked), **path)
+                if not request.query_string:
+                    return view(dict(nothing_asked), **path)
+                _refuse_repeated(once)
+                return read(**path)
 
             return wrapper
 
@@ -63,6 +74,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         def arguments(self, schema: Schema, *, location: str) -> Decorator: ...
         def response(self, status_code: int, schema: Any = None, **documented: Any) -> Decorator: ...
         def alt_response(self, status_code: int, **documented: Any) -> Decorator: ...
+
+
+def _refuse_repeated(once: Container[str]) -> None:
+    """webargs would take one of the values and pass over the others in silence."""
+    repeated = [name for name, values in request.args.lists() if name in once and len(values) > 1]
+    if repeated:
+        raise InvalidQuestionError([FieldError("query", name, "given more than once") for name in repeated])
 
 
 def field_errors(messages: Any, schema: Schema) -> list[FieldError]:
@@ -84,6 +102,15 @@ def _explain(text: Any, known: str) -> str:
     return sentence
 
 
+class Whole(fields.Integer):
+    """A whole number in plain digits: Python's ``int`` also takes ``1_0``, ``+5`` and the digits of other scripts."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and not _WHOLE.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
 class Nothing(Schema):
     """For paths that take no parameters."""
 
@@ -91,7 +118,7 @@ class Nothing(Schema):
 class Page(Schema):
     """Which page of a list."""
 
-    limit = fields.Integer(
+    limit = Whole(
         load_default=DEFAULT_LIMIT,
         validate=validate.Range(1, MAX_LIMIT),
         metadata={"description": "How many items a page has."},

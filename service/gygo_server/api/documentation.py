@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 import yaml
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_smorest import Api
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from gygo_server import __version__
-from gygo_server.api.answers import REVALIDATE
+from gygo_server.api.answers import REVALIDATE, known_tag, not_modified
 from gygo_server.api.services import base_url
+from gygo_server.errors import FieldError, InvalidQuestionError
 
 _DESCRIPTION = """\
 Video object segmentation data sets: list videos, fetch frames, masks and metadata, download archives.
@@ -45,17 +46,19 @@ def register(app: Flask) -> Any:
         API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION, "version": __version__}},
     )
     api = _Api(app)
-    app.register_blueprint(get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server"}))
+    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server"})
+    pages.after_request(_revalidated)
+    app.register_blueprint(pages)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return _json(specification(app), REVALIDATE)
+        return _json(specification(app))
 
     @app.get("/")
     def index() -> Response:
         base = base_url()
         links = {"datasets": f"{base}/v1/datasets", "documentation": f"{base}/docs/", "openapi": f"{base}/openapi.json"}
-        return _json({"service": "gygo-server", "version": __version__, "links": links}, REVALIDATE)
+        return _json({"service": "gygo-server", "version": __version__, "links": links})
 
     return api
 
@@ -72,8 +75,20 @@ def as_yaml(document: dict[str, Any]) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _json(document: Any, cache_control: str) -> Response:
-    response = Response(orjson.dumps(document), mimetype="application/json")
-    response.headers["Cache-Control"] = cache_control
+def _json(document: Any) -> Response:
+    if request.args:
+        raise InvalidQuestionError([FieldError("query", name, "no parameters are taken here") for name in request.args])
+    return _revalidated(Response(orjson.dumps(document), mimetype="application/json"))
+
+
+def _revalidated(response: Response) -> Response:
+    """With an entity tag, and 304 when the client has it; nothing for files, which have both already."""
+    if response.status_code != 200 or response.direct_passthrough:
+        return response
     response.add_etag()
+    etag, _ = response.get_etag()
+    known = known_tag(etag or "")
+    if known is not None:
+        return not_modified(known, REVALIDATE)
+    response.headers["Cache-Control"] = REVALIDATE
     return response

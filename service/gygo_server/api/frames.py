@@ -6,10 +6,11 @@ from typing import Any
 
 from flask import Response
 from marshmallow import fields, validate
+from werkzeug.routing import IntegerConverter
 
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
-from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, chosen_fields, resolution_parameter
+from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, Whole, chosen_fields, resolution_parameter
 from gygo_server.api.documented import BINARY, IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
 from gygo_server.api.links import video_url
 from gygo_server.api.published_bytes import send_member
@@ -28,7 +29,13 @@ blueprint = Blueprint(
     description="The frames of a video, with their pictures and masks",
 )
 
-INDEX = f"/<int(max={MAX_COUNT}):index>"
+INDEX = f"/<index(max={MAX_COUNT}):index>"
+
+
+class IndexConverter(IntegerConverter):
+    """One spelling an index. werkzeug's own takes ``00005``, which looks like a frame's name, and any script's digits."""
+
+    regex = r"(?:0|[1-9][0-9]{0,9})"
 
 
 class FramesQuery(Page):
@@ -37,7 +44,7 @@ class FramesQuery(Page):
         validate=validate.OneOf(["index", "-index"]),
         metadata={"description": "`-` turns it round."},
     )
-    object = fields.Integer(
+    object = Whole(
         validate=validate.Range(1, 254), metadata={"description": "Only frames that show the object with this id."}
     )
     has_mask = fields.Boolean(metadata={"description": "Only frames with a mask, or only those without."})

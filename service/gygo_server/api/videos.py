@@ -14,7 +14,16 @@ from marshmallow import fields, validate
 
 from gygo_server.api import pages
 from gygo_server.api.answers import PRIVATE, Answer
-from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, chosen_fields, resolution_parameter
+from gygo_server.api.arguments import (
+    MAX_COUNT,
+    MAX_VALUES,
+    Blueprint,
+    Nothing,
+    Page,
+    Whole,
+    chosen_fields,
+    resolution_parameter,
+)
 from gygo_server.api.documented import IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
 from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
@@ -35,11 +44,15 @@ blueprint = Blueprint(
 
 
 def _values(about: str) -> fields.List[Any]:
-    return fields.List(fields.String(validate=validate.Length(1, 200)), metadata={"description": about})
+    return fields.List(
+        fields.String(validate=validate.Length(1, 200)),
+        validate=validate.Length(max=MAX_VALUES),
+        metadata={"description": about},
+    )
 
 
-def _bound(about: str) -> fields.Integer:
-    return fields.Integer(validate=validate.Range(0, MAX_COUNT), metadata={"description": about})
+def _bound(about: str) -> Whole:
+    return Whole(validate=validate.Range(0, MAX_COUNT), metadata={"description": about})
 
 
 class VideosQuery(Page):

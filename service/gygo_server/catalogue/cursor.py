@@ -31,7 +31,7 @@ def decode(text: str, question: object, shape: tuple[type, ...]) -> Key:
         BadCursorError: what is wrong with it.
     """
     try:
-        tag, *key = orjson.loads(base64.b64decode(text.encode() + b"==", altchars=b"-_", validate=True))
+        tag, *key = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error) as error:
         raise BadCursorError("not a cursor; take it as it is from a page's `next`") from error
     if tag != _tag(question):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gygo_server.catalogue.schema import INDEX_MASK, SCHEMA_VERSION
-from gygo_server.catalogue.video_query import SORTS, Condition, VideoFilter, condition
+from gygo_server.catalogue.video_query import SORTS, Condition, VideoFilter, condition, ranges_after
 from gygo_server.model import Box, FrameFiles, MaskKind, Member, Region
 
 
@@ -79,18 +79,17 @@ class Catalogue:
         column, descending = SORTS[sort.removeprefix("-")], sort.startswith("-")
         keys = ["n"] if column == "n" else [column, "n"]
         where = self._condition(question)
-        sql, parameters = where.sql, list(where.parameters)
-        if after is not None:
-            marks = ",".join("?" * len(keys))
-            sql += f" AND ({','.join('v.' + key for key in keys)}) {'<' if descending else '>'} ({marks})"
-            parameters += after
         direction = " DESC" if descending else ""
         order = ", ".join(f"v.{key}{direction}" for key in keys)
         columns = ", ".join(f"v.{key}" for key in keys)
-        rows = self._rows(
-            f"SELECT v.id, v.document, {columns} FROM videos AS v WHERE {sql} ORDER BY {order} LIMIT ?",  # noqa: S608
-            [*parameters, limit],
-        )
+        rows: list[Any] = []
+        for part in ranges_after(keys, after, descending):
+            if len(rows) < limit:
+                rows += self._rows(
+                    f"SELECT v.id, v.document, {columns} FROM videos AS v "  # noqa: S608
+                    f"WHERE {where.sql} AND {part.sql} ORDER BY {order} LIMIT ?",
+                    [*where.parameters, *part.parameters, limit - len(rows)],
+                )
         return [VideoRow(list(key), video, document) for video, document, *key in rows]
 
     def count(self, question: VideoFilter) -> int:

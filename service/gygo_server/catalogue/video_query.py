@@ -13,6 +13,9 @@ SORTS = {"name": "n", "frames": "frames", "objects": "objects", "bytes": "bytes"
 #: A facet value that more than one video in so many has is checked row by row; a rarer one is looked up first.
 COMMON = 50
 
+#: What FTS5's unicode61 takes for a word too: letters and digits of any script, accents with their letters, no "_".
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+
 CountOf = Callable[[str, tuple[str, ...]], int]
 
 
@@ -85,5 +88,21 @@ def condition(question: VideoFilter, videos: int, count_of: CountOf) -> Conditio
 
 def _match(q: str) -> str:
     """All words, each as the beginning of a word of the name, category or attributes (FTS5 query syntax)."""
-    words = re.findall(r"\w+", q)
+    words = _WORD.findall(q)
     return " AND ".join(f'"{word}"*' for word in words) if words else '""'
+
+
+def ranges_after(columns: list[str], after: list[Any] | None, descending: bool) -> list[Condition]:
+    """Where a list by these columns goes on after a key: ranges of an index, to be read one after the other.
+
+    Not one comparison of rows, ``(frames, n) > (?, ?)``: SQLite looks up only its first column when the second is the
+    rowid, and would walk through all videos with as many frames.
+    """
+    if after is None:
+        return [Condition("1", [])]
+    sign = "<" if descending else ">"
+    ranges = []
+    for last in reversed(range(len(columns))):
+        equal = [f"v.{column}=?" for column in columns[:last]]
+        ranges.append(Condition(" AND ".join([*equal, f"v.{columns[last]}{sign}?"]), after[: last + 1]))
+    return ranges

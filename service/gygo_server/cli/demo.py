@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -82,7 +83,7 @@ def demo(folder: Path, port: int, s3_port: int | None, source: Path | None) -> N
         signal.signal(number, signal.default_int_handler)
     folder = folder.resolve()
     try:
-        with SeaweedFS(folder / "s3", s3_port) as store:
+        with _alone(folder), SeaweedFS(folder / "s3", s3_port) as store:
             dataset = _publish(store, folder, source)
             with _gunicorn(store, folder, port) as gunicorn:
                 _wait_until_ready(gunicorn, port)
@@ -90,6 +91,18 @@ def demo(folder: Path, port: int, s3_port: int | None, source: Path | None) -> N
                 _wait_for_end(store, gunicorn)
     except KeyboardInterrupt:
         click.echo("stopped; the same command starts it again with the same data", err=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder: two object stores over one folder would spoil it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"another demo runs over {folder}; stop it, or choose another folder with --dir") from None
+        yield
 
 
 def _publish(store: SeaweedFS, folder: Path, source: Path | None) -> str:

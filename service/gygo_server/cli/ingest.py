@@ -82,13 +82,12 @@ def ingest(only_check: bool, masks: str | None, state_dir: Path | None, **given:
 
 def show_findings(findings: list[Finding]) -> None:
     """A line each: severity, file, code, what is wrong."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     for finding in findings:
         style = "red" if finding.severity is Severity.FAULT else "yellow"
         console.print(
             f"{finding.severity}: {finding.path}: {finding.message} [{finding.code}]",
             style=style,
-            markup=False,
             soft_wrap=True,
         )
 

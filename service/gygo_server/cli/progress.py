@@ -18,7 +18,7 @@ class ShownProgress:
     """A `gygo_server.ingest.progress.Progress` that people see. A context manager."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         columns = (
             TextColumn("{task.description:<22}"),
             BarColumn(),
@@ -55,4 +55,4 @@ class ShownProgress:
             self.say(f"{self._title}: {self._done} of {self._total}")
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)

@@ -44,7 +44,7 @@ def list_releases(dataset: str | None, plain: bool) -> None:
     table = Table("dataset", "release", "published", "state")
     for row in rows:
         table.add_row(row["dataset"], row["release"], row["published_at"], row["state"])
-    Console().print(table)
+    _console().print(table)
 
 
 @releases.command("show")
@@ -63,8 +63,9 @@ def show_release(dataset: str, release: str, plain: bool) -> None:
         return
     table = Table(show_header=False)
     for name, value in {**row, "title": found.title, **_readable(document)}.items():
-        table.add_row(name, str(value))
-    Console().print(table)
+        if value is not None:
+            table.add_row(name.replace("_", " "), str(value))
+    _console().print(table)
 
 
 @releases.command("verify")
@@ -103,6 +104,11 @@ def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) 
     click.echo(f"withdrew {dataset}/{release}")
 
 
+def _console() -> Console:
+    # Names are shown as they are, also those that look like rich's own "[red]" or ":b:".
+    return Console(markup=False, emoji=False)
+
+
 def _bucket() -> Bucket:
     return Bucket(Settings.from_env().s3)
 
@@ -114,6 +120,7 @@ def _rows(dataset: Dataset) -> list[dict[str, Any]]:
             "release": entry.id,
             "published_at": entry.published_at,
             "state": f"withdrawn {entry.withdrawn_at}" if entry.withdrawn_at else entry.visibility,
+            "withdrawn_reason": entry.withdrawn_reason,
         }
         for entry in dataset.releases
     ]

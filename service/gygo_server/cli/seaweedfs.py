@@ -75,7 +75,8 @@ class SeaweedFS:
                 stderr=log,
                 env={**os.environ, "GOMEMLIMIT": "256MiB", "GOGC": "50"},
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509
+                # By force, as SIGTERM takes it half a minute: a killed demo can be started again at once.
+                preexec_fn=lambda: die_with_parent(signal.SIGKILL),  # noqa: PLW1509
             )
         self._wait_until_ready()
 
@@ -140,7 +141,8 @@ class SeaweedFS:
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
         }
-        return [_weed(), "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
+        # To standard error only: weed.log has it, and nothing is left in /tmp.
+        return [_weed(), "-logtostderr=true", "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
 
     def _wait_until_ready(self) -> None:
         """Ready means that the server which answers has our key and takes a write: not that a port is open."""
@@ -189,14 +191,17 @@ def stop_process(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.terminate()
         try:
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            # Out of patience: ours, or that of who pressed Ctrl-C once more.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
 
 
-def die_with_parent() -> None:
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
     """In a child, before exec: be told to end when the parent is killed (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, number)
 
 
 def _free_port() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from gygo_server.model import Archive, Box, Finding, FrameFiles, MaskKind, Membe
 
 #: Raised whenever a check changes its mind, so that results of older software are not taken for ours.
 CHECKS_VERSION = 1
+
+#: How folders for files in the making begin; what is in them is of no use to a later run.
+SCRATCH = "scratch-"
 
 _AS_LISTS = orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -75,7 +80,8 @@ def fingerprint(video: SourceVideo, told: MaskKind | None) -> str:
                     stat = path.stat()
                 except OSError:  # the check itself will say what is wrong with it
                     continue
-                digest.update(f"{sequence.resolution}\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+                # Folders above the source may have names that are no UTF-8.
+                digest.update(os.fsencode(f"{sequence.resolution}\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0"))
     return digest.hexdigest()
 
 
@@ -93,6 +99,8 @@ def state_folder(parent: Path, name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise PublicationError("another process on this machine is publishing this release; let it end") from None
+        for left in folder.glob(f"{SCRATCH}*"):  # of one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         yield folder
 
 

@@ -27,7 +27,7 @@ from gygo_server.errors import (
 from gygo_server.formats.davis import read_davis
 from gygo_server.formats.source import SourceVideo
 from gygo_server.ingest.check import check_source
-from gygo_server.ingest.journal import Journal, state_folder
+from gygo_server.ingest.journal import SCRATCH, Journal, state_folder
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.upload import Transfer, upload
 from gygo_server.model import RESERVED_RELEASES, SLUG, Dataset, Finding, MaskKind, ReleaseEntry, Severity, Video
@@ -65,6 +65,8 @@ class Publication:
                 )
         if self.release in RESERVED_RELEASES:
             raise PublicationError(f"release {self.release!r}: this word stands for the newest release in URLs")
+        for name in ("title", "description", "license", "homepage"):
+            require_unicode(name, getattr(self, name))
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
     if dataset and publication.license is None:
         publication = replace(publication, license=dataset.license)
     with state_folder(state, _state_name(publication, bucket)) as folder:
-        with closing(Journal(folder)) as journal, TemporaryDirectory(dir=folder, prefix="scratch-") as name:
+        with closing(Journal(folder)) as journal, TemporaryDirectory(dir=folder, prefix=SCRATCH) as name:
             scratch = Path(name)
             report, videos = _check(publication, journal, progress)
             path = scratch / "catalogue.sqlite"
@@ -122,9 +124,21 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
     return report
 
 
+def require_unicode(name: str, text: str | None) -> None:
+    """Refuse text that JSON cannot hold: a command line's bytes that are not UTF-8.
+
+    Raises:
+        PublicationError: it is not.
+    """
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise PublicationError(f"{name}: not UTF-8 text") from None
+
+
 def dry_run(publication: Publication, state: Path, progress: Progress) -> Report:
     """Check a source, all of it, and publish nothing. Faults are in the report."""
-    with state_folder(state, f"{publication.dataset}-{publication.release}-dry-run") as folder:
+    with state_folder(state, f"{publication.dataset}+{publication.release}+dry-run") as folder:
         with closing(Journal(folder)) as journal:
             report, _ = _check(replace(publication, leave_out_faulty=True), journal, progress)
         shutil.rmtree(folder)
@@ -149,7 +163,8 @@ def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Pa
 
 def _state_name(publication: Publication, bucket: Bucket) -> str:
     store = hashlib.sha256(f"{bucket.settings.endpoint} {bucket.settings.bucket}".encode()).hexdigest()[:8]
-    return f"{publication.dataset}-{publication.release}-{store}"
+    # A plus is in no id, so that no two releases have one name.
+    return f"{publication.dataset}+{publication.release}+{store}"
 
 
 def _check(publication: Publication, journal: Journal, progress: Progress) -> tuple[Report, list[SourceVideo]]:
@@ -270,6 +285,8 @@ def _name_release(publication: Publication, bucket: Bucket, catalogue: tuple[str
 
     def add(dataset: Dataset | None) -> Dataset:
         dataset = dataset or Dataset(publication.dataset, publication.title or publication.dataset)
+        if dataset.release(publication.release) == entry:
+            return dataset  # our own write went through, but its answer was lost
         if dataset.release(publication.release):
             raise AlreadyPublishedError(
                 f"release {publication.release!r} was published by somebody else in the meantime; nothing was changed"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gygo_server.catalogue.reader import ArchiveRow, Catalogue
 from gygo_server.errors import CorruptObjectError, NotFoundError, ObjectNotFoundError, PublicationError
 from gygo_server.ingest.progress import Progress
-from gygo_server.ingest.publish import change_dataset, open_catalogue, read_dataset
+from gygo_server.ingest.publish import change_dataset, open_catalogue, read_dataset, require_unicode
 from gygo_server.model import Dataset, Member, ReleaseEntry
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
@@ -66,8 +66,9 @@ def withdraw(bucket: Bucket, dataset: str, release: str, reason: str | None) -> 
 
     Raises:
         NotFoundError: no such release.
-        PublicationError: it was withdrawn before.
+        PublicationError: it was withdrawn before, or the reason cannot be written down.
     """
+    require_unicode("reason", reason)
 
     def change(found: Dataset | None) -> Dataset:
         current, entry = _require_release(found, dataset, release)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from gygo_server.errors import PublicationError
@@ -29,12 +31,15 @@ def run(workers: int, work: Callable[..., Result], tasks: Iterable[tuple[Any, ..
     """
     tasks = iter(tasks)
     context = multiprocessing.get_context("spawn")
+    # It is started with the first worker otherwise, and clears the signal mask when it is.
+    resource_tracker.ensure_running()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in, initargs=(os.getpid(),)) as pool:
         waiting: set[Future[Result]] = set()
         try:
             while True:
                 for task in tasks:
-                    waiting.add(pool.submit(work, *task))
+                    with _without_interrupts():
+                        waiting.add(pool.submit(work, *task))
                     if len(waiting) >= workers * AHEAD:
                         break
                 if not waiting:
@@ -50,9 +55,18 @@ def run(workers: int, work: Callable[..., Result], tasks: Iterable[tuple[Any, ..
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    # Ctrl-C goes to the whole group, and the parent decides what it means: workers inherit this mask, and are deaf to
+    # it from their first moment.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _settle_in(parent: int) -> None:
-    # Ctrl-C goes to the whole group: the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
 
 

@@ -20,6 +20,7 @@ from gygo_server.errors import (
     CorruptObjectError,
     ObjectNotFoundError,
     PreconditionFailedError,
+    StoreError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -34,6 +35,14 @@ MAX_PUT_BYTES = 5 * (1 << 30)
 
 _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_BEYOND_END = frozenset({"InvalidRange", "416"})
+#: What no waiting mends. botocore raises a bare ValueError for an endpoint that is no address.
+_WRONG_SETTINGS = (
+    botocore.exceptions.ParamValidationError,
+    botocore.exceptions.ProfileNotFound,
+    botocore.exceptions.ConfigParseError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,23 +264,32 @@ def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
     try:
         yield
     except botocore.exceptions.ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code == "NoSuchBucket" or (code in _NOT_FOUND and missing == "bucket"):
-            raise StoreRefusedError("the store has no such bucket") from error
-        if code in _NOT_FOUND:
-            raise ObjectNotFoundError(f"{key}: no such object in the bucket") from error
-        if code in _LOST_RACE:
-            raise PreconditionFailedError(f"{key}: written by somebody else in the meantime") from error
-        if status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
-            raise StoreUnavailableError(f"the store answers {status} {code}") from error
-        raise StoreRefusedError(f"the store refuses: {status} {code}") from error
+        raise _refusal(error, key, missing) from error
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
         raise StoreRefusedError("no S3 credentials were found (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)") from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ResponseStreamingError) as error:
+    except _WRONG_SETTINGS as error:
+        raise StoreRefusedError(f"the settings of the store cannot work: {error}".replace("\n", " ")) from error
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise StoreUnavailableError(f"the store gives no answer ({type(error).__name__})") from error
     except botocore.exceptions.BotoCoreError as error:
         raise StoreUnavailableError(f"the store cannot be used ({type(error).__name__})") from error
+
+
+def _refusal(error: botocore.exceptions.ClientError, key: str, missing: str) -> StoreError:
+    """An answer of the store that is an error, as ours."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "NoSuchBucket" or (code in _NOT_FOUND and missing == "bucket"):
+        return StoreRefusedError("the store has no such bucket")
+    if code in _NOT_FOUND:
+        return ObjectNotFoundError(f"{key}: no such object in the bucket")
+    if code in _LOST_RACE:
+        return PreconditionFailedError(f"{key}: written by somebody else in the meantime")
+    if code in _BEYOND_END:
+        return CorruptObjectError(f"{key}: the object is shorter than it was published")
+    if status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
+        return StoreUnavailableError(f"the store answers {status} {code}")
+    return StoreRefusedError(f"the store refuses: {status} {code}")
 
 
 def _base64(sha256: str) -> str:

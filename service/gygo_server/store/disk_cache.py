@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gygo_server.errors import CacheUnavailableError
 
+if TYPE_CHECKING:
+    _TemporaryFile = tempfile._TemporaryFileWrapper[bytes]
+
 #: A file's time of last use is written at most this often: a hot file costs no write a request.
 USE_RESOLUTION_SECONDS = 60
-#: A partial file that nobody has written to for so long belongs to a process that died.
-ABANDONED_SECONDS = 3600
+PARTIAL = ".partial-"
 
 
 class DiskCache:
@@ -38,7 +40,8 @@ class DiskCache:
         ``fetch`` must verify what it writes and raise otherwise; its exceptions pass through, and nothing is kept.
 
         Raises:
-            CacheUnavailableError: the file is larger than the cache, or the disk does not take it.
+            CacheUnavailableError: the file is larger than the cache, or than what parallel fetches leave of it, or the
+                disk does not take it.
         """
         path = self._path(sha256)
         held = _open_whole(path, size)
@@ -70,32 +73,35 @@ class DiskCache:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield lock
 
-    def _reserve(self, sha256: str, size: int) -> Path:
+    def _reserve(self, sha256: str, size: int) -> _TemporaryFile:
         """Make room, and take it at once, so that parallel fetches cannot promise the same bytes twice."""
         with self._locked("room"):
-            self._evict(self.limit - size)
+            if self._evict(self.limit - size) > self.limit - size:
+                raise CacheUnavailableError("what is being fetched just now takes up the disk cache")
             folder = Path(self._path(sha256)).parent
             folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".partial-", dir=folder)
+            partial = tempfile.NamedTemporaryFile(prefix=PARTIAL, dir=folder, delete=False)  # noqa: SIM115
             try:
+                # Held while it is open: a partial file that can be locked belongs to a process that died.
+                fcntl.flock(partial, fcntl.LOCK_EX)
                 if size:
-                    os.posix_fallocate(handle, 0, size)
+                    os.posix_fallocate(partial.fileno(), 0, size)
             except OSError:
-                Path(name).unlink()
+                with partial:
+                    Path(partial.name).unlink()
                 raise
-            finally:
-                os.close(handle)
-            return Path(name)
+            return partial
 
-    def _evict(self, target: int) -> None:
-        files = sorted(self._files())
-        held = sum(size for _, size, _ in files)
-        abandoned = time.time() - ABANDONED_SECONDS
-        for used, size, path in files:
-            partial = path.name.startswith(".partial-")
-            if (partial and used < abandoned) or (not partial and held > target):
-                path.unlink(missing_ok=True)
-                held -= size
+    def _evict(self, target: int) -> int:
+        """Delete what died, and what was used least recently until ``target`` bytes are left; the bytes left."""
+        files = sorted((not path.name.startswith(PARTIAL), used, size, path) for used, size, path in self._files())
+        held = sum(size for _, _, size, _ in files)
+        for whole, _, size, path in files:
+            if held > target if whole else _is_abandoned(path):
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                    held -= size
+        return held
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """Time of last use, bytes and path of each file."""
@@ -120,15 +126,27 @@ def _open_whole(path: str, size: int) -> BinaryIO | None:
     return file
 
 
-def _fill(partial: Path, path: str, size: int, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
+def _is_abandoned(partial: Path) -> bool:
     try:
-        with partial.open("r+b") as file:
-            fetch(file)
-            file.truncate()
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        with partial.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):  # complete by now, or being written
+        return False
+    return True
+
+
+def _fill(partial: _TemporaryFile, path: str, size: int, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
+    with partial:
+        try:
+            fetch(cast(BinaryIO, partial))
+            partial.truncate()
+            partial.flush()
+            # Before it has its name: after a power cut a file of the right size could be all zeros.
+            os.fsync(partial.fileno())
+            Path(partial.name).replace(path)
+        except BaseException:
+            Path(partial.name).unlink(missing_ok=True)
+            raise
     held = _open_whole(path, size)
     if held is None:
         raise CacheUnavailableError("the file was evicted as soon as it was fetched: the disk cache is too small")

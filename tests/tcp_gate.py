@@ -1,0 +1,103 @@
+"""A network that can go away: a relay of real TCP connections in front of a server."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import socketserver
+import threading
+from types import TracebackType
+from typing import Self
+
+
+class Gate:
+    """Relays to a port of this machine while it is open; shut, it hangs up on everybody. A context manager."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.is_open = True
+        #: Answers are cut off after so many bytes of a connection; None: never.
+        self.cut_after: int | None = None
+        #: Connections that were accepted, refused ones included.
+        self.connections = 0
+        self._live: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Relay)
+        self._server.gate = self
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def shut(self) -> None:
+        """Hang up, and on all who call from now on."""
+        self.is_open = False
+        self._hang_up()
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shut()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            for connection in self._live:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def relay(self, client: socket.socket) -> None:
+        """Both ways, until one side is done or the gate shuts."""
+        self.connections += 1
+        if not self.is_open:
+            return
+        with socket.create_connection(("127.0.0.1", self.target)) as server:
+            with self._lock:
+                self._live |= {client, server}
+            try:
+                self._pump(client, server)
+            finally:
+                with self._lock:
+                    self._live -= {client, server}
+
+    def _pump(self, client: socket.socket, server: socket.socket) -> None:
+        sent = 0
+        while self.is_open:
+            for source in select.select([client, server], [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                if source is client:
+                    server.sendall(data)
+                    continue
+                if self.cut_after is not None and sent + len(data) > self.cut_after:
+                    client.sendall(data[: max(0, self.cut_after - sent)])
+                    return
+                client.sendall(data)
+                sent += len(data)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = False
+    block_on_close = True
+    allow_reuse_address = True
+    gate: Gate
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self.server.gate.relay(self.request)
