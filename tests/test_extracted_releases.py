@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import urllib3
 from flask.testing import FlaskClient
-from gygo_server.ingest.publish import Report
 from PIL import Image
+
+from gygo_server.ingest.publish import Report
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from marshmallow import fields, validate
 from gygo_server.api import pages
 from gygo_server.api.answers import REVALIDATE, Answer, known_tag, not_modified, question_etag, send
 from gygo_server.api.arguments import Blueprint, Nothing, Page, chosen_fields
-from gygo_server.api.documented import answers, problems
-from gygo_server.api.documented import not_modified as documents_304
+from gygo_server.api.documented import answers, may_be_not_modified, problems
 from gygo_server.api.links import dataset_url, release_url
 from gygo_server.api.schemas import DatasetPageSchema, DatasetSchema, names_of
 from gygo_server.api.services import base_url, services
@@ -33,9 +32,9 @@ class DatasetsQuery(Page):
 
 
 @blueprint.route("/datasets")
-@answers(blueprint, 200, DatasetPageSchema)
-@documents_304(blueprint)
-@problems(blueprint, 422, 503)
+@answers(200, DatasetPageSchema)
+@may_be_not_modified
+@problems(422, 503)
 @blueprint.query(DatasetsQuery)
 def list_datasets(query: dict[str, Any]) -> Response:
     """List the datasets."""
@@ -61,9 +60,9 @@ class DatasetQuery(Nothing):
 
 
 @blueprint.route("/datasets/<dataset>")
-@answers(blueprint, 200, DatasetSchema)
-@documents_304(blueprint)
-@problems(blueprint, 404, 422, 503)
+@answers(200, DatasetSchema)
+@may_be_not_modified
+@problems(404, 422, 503)
 @blueprint.query(DatasetQuery)
 def get_dataset(query: dict[str, Any], dataset: str) -> Response:
     """Get one dataset with its releases."""

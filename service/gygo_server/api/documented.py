@@ -26,33 +26,35 @@ _MEANINGS = {
 _MOVED = "`latest` stands for the newest release: the same path there."
 _LOCATION = {"Location": {"schema": {"type": "string", "format": "uri"}}}
 
-#: What every path below a release may answer.
-IN_A_RELEASE = (404, 410, 422, 502, 503)
+_blueprint = Blueprint("documented", __name__)  # only for its documenting decorators
 
 
-def answers(blueprint: Blueprint, status: int, schema: Any = None, **documented: Any) -> Decorator:
+def answers(status: int, schema: Any = None, **documented: Any) -> Decorator:
     """Document a view's answer. Several times for several statuses."""
-    return _only_documents(blueprint.response(status, schema, **documented))
+    return _only_documents(_blueprint.response(status, schema, **documented))
 
 
-def problems(blueprint: Blueprint, *statuses: int) -> Decorator:
+def problems(*statuses: int) -> Decorator:
     """Document these statuses, each with a problem as its body."""
     return _only_documents(
         *(
-            blueprint.alt_response(status, schema=ProblemSchema, content_type=MIMETYPE, description=_MEANINGS[status])
+            _blueprint.alt_response(status, schema=ProblemSchema, content_type=MIMETYPE, description=_MEANINGS[status])
             for status in statuses
         )
     )
 
 
-def not_modified(blueprint: Blueprint) -> Decorator:
+def may_be_not_modified(view: Callable[..., Any]) -> Callable[..., Any]:
     """Document 304."""
-    return _only_documents(blueprint.alt_response(304, description="The client has it already (`If-None-Match`)."))
+    return _only_documents(_blueprint.alt_response(304, description="The client has it already (`If-None-Match`)."))(
+        view
+    )
 
 
-def moved_from_latest(blueprint: Blueprint) -> Decorator:
-    """Document 307 for `latest`."""
-    return _only_documents(blueprint.alt_response(307, description=_MOVED, headers=_LOCATION))
+def below_a_release(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Document what every path below a release may answer."""
+    moved = _only_documents(_blueprint.alt_response(307, description=_MOVED, headers=_LOCATION))
+    return moved(problems(404, 410, 422, 502, 503)(view))
 
 
 def _only_documents(*decorators: Decorator) -> Decorator:

@@ -11,7 +11,7 @@ from werkzeug.routing import IntegerConverter
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
 from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, Whole, chosen_fields, resolution_parameter
-from gygo_server.api.documented import BINARY, IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
+from gygo_server.api.documented import BINARY, answers, may_be_not_modified, problems
 from gygo_server.api.links import video_url
 from gygo_server.api.published_bytes import send_member
 from gygo_server.api.releases_in_paths import answered_once, in_release
@@ -33,7 +33,7 @@ INDEX = f"/<index(max={MAX_COUNT}):index>"
 
 
 class IndexConverter(IntegerConverter):
-    """One spelling an index. werkzeug's own takes ``00005``, which looks like a frame's name, and any script's digits."""
+    """One spelling an index: werkzeug's own takes ``00005``, which looks like a frame's name, and any script's digits."""
 
     regex = r"(?:0|[1-9][0-9]{0,9})"
 
@@ -53,10 +53,7 @@ class FramesQuery(Page):
 
 
 @blueprint.route("")
-@answers(blueprint, 200, FramePageSchema)
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, FramePageSchema)
 @in_release
 @answered_once
 @blueprint.query(FramesQuery)
@@ -90,10 +87,7 @@ class FrameQuery(Nothing):
 
 
 @blueprint.route(INDEX)
-@answers(blueprint, 200, FrameSchema)
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, FrameSchema)
 @in_release
 @answered_once
 @blueprint.query(FrameQuery)
@@ -112,11 +106,10 @@ class PictureQuery(Nothing):
 
 
 @blueprint.route(f"{INDEX}/image")
-@answers(blueprint, 200, BINARY, content_type="image/jpeg")
-@answers(blueprint, 206, BINARY, content_type="image/jpeg", description="The range asked for.")
-@problems(blueprint, 416, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, BINARY, content_type="image/jpeg")
+@answers(206, BINARY, content_type="image/jpeg", description="The range asked for.")
+@problems(416)
+@may_be_not_modified
 @in_release
 @blueprint.query(PictureQuery)
 def get_image(query: dict[str, Any], release: Release, video: str, index: int) -> Response:
@@ -129,11 +122,10 @@ def get_image(query: dict[str, Any], release: Release, video: str, index: int) -
 
 
 @blueprint.route(f"{INDEX}/mask")
-@answers(blueprint, 200, BINARY, content_type="image/png")
-@answers(blueprint, 206, BINARY, content_type="image/png", description="The range asked for.")
-@problems(blueprint, 416, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, BINARY, content_type="image/png")
+@answers(206, BINARY, content_type="image/png", description="The range asked for.")
+@problems(416)
+@may_be_not_modified
 @in_release
 @blueprint.query(PictureQuery)
 def get_mask(query: dict[str, Any], release: Release, video: str, index: int) -> Response:

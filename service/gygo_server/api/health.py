@@ -18,8 +18,8 @@ blueprint = Blueprint("health", __name__, description="For those who operate the
 
 
 @blueprint.route("/healthz")
-@answers(blueprint, 200, CheckSchema)
-@problems(blueprint, 422)
+@answers(200, CheckSchema)
+@problems(422)
 @blueprint.query(Nothing)
 def get_health(_query: dict[str, Any]) -> Response:
     """Say that the process is alive."""
@@ -27,9 +27,9 @@ def get_health(_query: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/readyz")
-@answers(blueprint, 200, CheckSchema)
-@answers(blueprint, 503, CheckSchema, description="Not ready; `checks` says why.")
-@problems(blueprint, 422)
+@answers(200, CheckSchema)
+@answers(503, CheckSchema, description="Not ready; `checks` says why.")
+@problems(422)
 @blueprint.query(Nothing)
 def get_readiness(_query: dict[str, Any]) -> Response:
     """Say whether the object store answers and the datasets are known; if not, why."""

@@ -7,7 +7,7 @@ from typing import Any
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
 from gygo_server.api.arguments import Blueprint, Nothing, chosen_fields
-from gygo_server.api.documented import IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
+from gygo_server.api.documented import answers
 from gygo_server.api.links import dataset_url, url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import ReleaseSchema, names_of
@@ -24,10 +24,7 @@ class ReleaseQuery(Nothing):
 
 
 @blueprint.route("")
-@answers(blueprint, 200, ReleaseSchema)
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, ReleaseSchema)
 @in_release
 @answered_once
 @blueprint.query(ReleaseQuery)
@@ -45,10 +42,7 @@ def get_release(query: dict[str, Any], release: Release) -> Answer:
 
 
 @blueprint.route("/imagesets/<split>.txt")
-@answers(blueprint, 200, {"type": "string"}, content_type="text/plain")
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, {"type": "string"}, content_type="text/plain")
 @in_release
 @answered_once
 @blueprint.query(Nothing)

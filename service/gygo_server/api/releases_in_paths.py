@@ -10,6 +10,7 @@ from urllib.parse import quote
 from flask import Response, redirect, request
 
 from gygo_server.api.answers import IMMUTABLE, PRIVATE, Answer, known_tag, not_modified, question_etag, send
+from gygo_server.api.documented import below_a_release, may_be_not_modified
 from gygo_server.api.services import base_url, services
 from gygo_server.errors import NotFoundError
 
@@ -28,7 +29,7 @@ def in_release(view: Callable[..., Response]) -> Callable[..., Response]:
             return _redirect_to_latest(dataset)
         return view(*args, release=services().library.release(dataset, release), **kwargs)
 
-    return wrapper
+    return below_a_release(wrapper)
 
 
 def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
@@ -49,7 +50,7 @@ def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
             answers.keep(etag, answer)
         return send(answer, etag, IMMUTABLE) if known is None else not_modified(known, IMMUTABLE)
 
-    return wrapper
+    return may_be_not_modified(wrapper)
 
 
 def _redirect_to_latest(dataset: str) -> Response:

@@ -24,7 +24,7 @@ from gygo_server.api.arguments import (
     chosen_fields,
     resolution_parameter,
 )
-from gygo_server.api.documented import IN_A_RELEASE, answers, moved_from_latest, not_modified, problems
+from gygo_server.api.documented import answers
 from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
@@ -80,10 +80,7 @@ class VideosQuery(Page):
 
 
 @blueprint.route("/videos")
-@answers(blueprint, 200, VideoPageSchema)
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, VideoPageSchema)
 @in_release
 @answered_once
 @blueprint.query(VideosQuery)
@@ -121,10 +118,7 @@ class VideoQuery(Nothing):
 
 
 @blueprint.route("/videos/<video>")
-@answers(blueprint, 200, VideoSchema)
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(200, VideoSchema)
 @in_release
 @answered_once
 @blueprint.query(VideoQuery)
@@ -141,10 +135,7 @@ class ArchiveQuery(Nothing):
 
 
 @blueprint.route("/videos/<video>/archive")
-@answers(blueprint, 307, description="A signed URL of the tar.")
-@problems(blueprint, *IN_A_RELEASE)
-@not_modified(blueprint)
-@moved_from_latest(blueprint)
+@answers(307, description="A signed URL of the tar.")
 @in_release
 @blueprint.query(ArchiveQuery)
 def get_archive(query: dict[str, Any], release: Release, video: str) -> Response:

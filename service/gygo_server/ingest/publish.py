@@ -113,13 +113,14 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
             _build_catalogue(path, publication, report, videos, journal, _latest(bucket, dataset, scratch), progress)
             if entry:
                 _require_equal(path, bucket, publication, entry, scratch)
-                return report
-            report.transfer = upload(
-                publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
-            )
-            catalogue = _upload_catalogue(path, publication, bucket)
-        _name_release(publication, bucket, catalogue)
-        report.published = True
+            else:
+                report.transfer = upload(
+                    publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
+                )
+                catalogue = _upload_catalogue(path, publication, bucket)
+        if entry is None:
+            _name_release(publication, bucket, catalogue)
+            report.published = True
         shutil.rmtree(folder)
     return report
 

@@ -289,7 +289,8 @@ def _refusal(error: botocore.exceptions.ClientError, key: str, missing: str) -> 
         return CorruptObjectError(f"{key}: the object is shorter than it was published")
     if status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
         return StoreUnavailableError(f"the store answers {status} {code}")
-    return StoreRefusedError(f"the store refuses: {status} {code}")
+    why = code if code != str(status) else "see the credentials and what they may do" if status == 403 else ""
+    return StoreRefusedError(f"the store refuses: {status} {why}".rstrip())
 
 
 def _base64(sha256: str) -> str:
