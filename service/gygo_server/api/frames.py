@@ -33,7 +33,7 @@ INDEX = f"/<index(max={MAX_COUNT}):index>"
 
 
 class IndexConverter(IntegerConverter):
-    """One spelling an index: werkzeug's own takes ``00005``, which looks like a frame's name, and any script's digits."""
+    """One spelling an index: werkzeug takes ``00005``, which looks like a frame's name, and any script's digits."""
 
     regex = r"(?:0|[1-9][0-9]{0,9})"
 
