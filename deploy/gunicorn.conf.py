@@ -22,5 +22,6 @@ keepalive = 75  # longer than a load balancer's idle time, so that it is not us 
 preload_app = False
 # Heartbeats in memory: a slow disk must not look like a dead worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108
+limit_request_line = 8190  # as much as gunicorn takes: filters may have many values
 accesslog = None  # the service writes its own, as JSON
 loglevel = _settings.log_level

@@ -10,13 +10,14 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from gygo_server.api.documentation import specification
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 from werkzeug.test import TestResponse
+
+from gygo_server.api.documentation import specification
 
 PROBLEM = "application/problem+json"
 DOCUMENT = "urn:gygo:openapi"
@@ -35,6 +36,7 @@ class CheckedClient(FlaskClient):
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         answer = super().open(*args, **kwargs)
         answer.get_data()
+        answer.close()
         self._contract.check(answer)
         return answer
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from checked_client import CheckedClient
 from flask.testing import FlaskClient
+from small_trees import Clip, Tree
+
 from gygo_server.app import create_app_with_settings
 from gygo_server.ingest.publish import Report
 from gygo_server.settings import Settings
-from small_trees import Clip, Tree
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for api_spec
 

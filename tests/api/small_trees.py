@@ -1,7 +1,8 @@
-"""Data sets in the DAVIS layout made of tiny pictures, described by a few words so that tests can say what is in them."""
+"""Data sets in the DAVIS layout made of tiny pictures, told in a few words so that tests know what is in them."""
 
 from __future__ import annotations
 
+import csv
 import io
 from dataclasses import dataclass, field
 from functools import cache
@@ -71,8 +72,9 @@ class Tree:
         for split in sorted({split for clip in self.clips for split in clip.splits}):
             names = [clip.name for clip in self.clips if split in clip.splits]
             self.write(f"ImageSets/2017/{split}.txt", "".join(f"{name}\n" for name in sorted(names)).encode())
-        rows = [f"{clip.name},{clip.category or ''},{';'.join(clip.attributes)}" for clip in self.clips]
-        self.write("categories.csv", "\n".join(["video,category,attributes", *rows, ""]).encode())
+        with (self.root / "categories.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = [[clip.name, clip.category or "", ";".join(clip.attributes)] for clip in self.clips]
+            csv.writer(file).writerows([["video", "category", "attributes"], *rows])
 
     def _write_clip(self, clip: Clip, resolution: str, seed: int) -> None:
         for index, ids in enumerate(clip.shown):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from checked_client import PROBLEM, UNDOCUMENTED, CheckedClient
+
 from gygo_server.api.cross_origin import ALLOWED, EXPOSED
 
 R1 = "/v1/datasets/multi/releases/r1"
@@ -49,7 +50,9 @@ def test_every_route_is_in_the_table(api: CheckedClient) -> None:
 
 
 def test_every_route_but_the_description_is_described(api: CheckedClient) -> None:
-    described = {operation["summary"] for path in api.get("/openapi.json").json["paths"].values() for operation in [path["get"]]}
+    described = {
+        operation["summary"] for path in api.get("/openapi.json").json["paths"].values() for operation in [path["get"]]
+    }
     assert len(described) == len(PATHS) - len(UNDOCUMENTED)
 
 

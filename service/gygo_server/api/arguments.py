@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flask import request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from webargs.fields import DelimitedList
 from webargs.flaskparser import FlaskParser
 
 from gygo_server.errors import FieldError, InvalidQuestionError
@@ -50,7 +51,9 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Give the view the request's query, read by ``schema``, as its first argument."""
         nothing_asked: dict[str, Any] = schema().load({})
         once = frozenset(
-            field.data_key or name for name, field in schema().fields.items() if not isinstance(field, fields.List)
+            field.data_key or name
+            for name, field in schema().fields.items()
+            if not isinstance(field, fields.List) or isinstance(field, DelimitedList)
         )
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,9 +71,18 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
         return decorate
 
+    def route(self, rule: str, **options: Any) -> Decorator:
+        """Register a view, whose name is also that of the operation in generated clients."""
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            vars(view).setdefault("_apidoc", {})["manual_doc"] = {"operationId": view.__name__}
+            registered: Callable[..., Any] = super(Blueprint, self).route(rule, **options)(view)
+            return registered
+
+        return decorate
+
     if TYPE_CHECKING:  # flask-smorest has no types
 
-        def route(self, rule: str, **options: Any) -> Decorator: ...
         def arguments(self, schema: Schema, *, location: str) -> Decorator: ...
         def response(self, status_code: int, schema: Any = None, **documented: Any) -> Decorator: ...
         def alt_response(self, status_code: int, **documented: Any) -> Decorator: ...
@@ -131,26 +143,21 @@ class Page(Schema):
 
 def chosen_fields(names: list[str]) -> fields.Field[Any]:
     """The parameter ``fields``: which fields of each item to answer, as a list with commas."""
+    name = fields.String(validate=validate.OneOf(names, error="no field {input!r}; there are: {choices}"))
     return _Names(
-        names,
+        name,
         data_key="fields",
-        metadata={"description": f"Only these fields of each item, with commas: {', '.join(names)}."},
+        validate=validate.Length(min=1, max=MAX_VALUES, error="names no field"),
+        metadata={"description": "Only these fields of each item."},
     )
 
 
-class _Names(fields.String):
-    """Names with commas between them, each one of a list."""
+class _Names(DelimitedList):
+    """Names with commas between them, and space around them as you like."""
 
-    def __init__(self, names: list[str], **options: Any) -> None:
-        super().__init__(**options)
-        self.names = names
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
-        chosen = [name.strip() for name in super()._deserialize(value, attr, data, **kwargs).split(",")]
-        for name in chosen:
-            if name not in self.names:
-                raise ValidationError(f"no field {name!r}; there are: {', '.join(self.names)}")
-        return chosen
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
+        names = ",".join(part.strip() for part in value.split(","))
+        return super()._deserialize(names, *more, **kwargs)  # type: ignore[no-untyped-call]
 
 
 def resolution_parameter() -> fields.Field[Any]:

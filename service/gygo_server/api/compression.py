@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_compress import Compress
 
 
@@ -15,5 +15,13 @@ def register(app: Flask) -> None:
     def after(response: Response) -> Response:
         if response.direct_passthrough:
             return response
+        if ";q=0" in request.headers.get("Accept-Encoding", "") and not _accepts_any():
+            response.vary.add("Accept-Encoding")
+            return response
         compressed: Response = compress.after_request(response)
         return compressed
+
+
+def _accepts_any() -> bool:
+    """Whether there is an encoding that is not refused: Flask-Compress takes ``gzip;q=0`` for a wish."""
+    return any(quality > 0 for _, quality in request.accept_encodings)

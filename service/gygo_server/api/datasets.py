@@ -95,5 +95,8 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
             }
             for entry in dataset.releases
         ],
-        "links": {"self": dataset_url(dataset.id), "latest": release_url(dataset.id, "latest")},
+        "links": {
+            "self": dataset_url(dataset.id),
+            **({"latest": release_url(dataset.id, "latest")} if dataset.latest else {}),
+        },
     }

@@ -36,6 +36,13 @@ class _Api(Api):  # type: ignore[misc]
     def _register_error_handlers(self) -> None:
         pass
 
+    # Its own error and page would stand in the document, and in generated clients, though nothing answers them.
+    def _register_responses(self) -> None:
+        pass
+
+    def _register_pagination_header(self) -> None:
+        pass
+
 
 def register(app: Flask) -> Any:
     """Prepare ``app`` for its description; the API object to register blueprints with."""

@@ -16,6 +16,9 @@ from gygo_server.errors import NotFoundError
 
 LATEST = "latest"
 
+#: All printable ASCII that may stand in a URL: a query keeps its spelling, and only what is no URL is quoted.
+_AS_IT_CAME = "!$%&'()*+,/:;=?@[]~"
+
 
 def in_release(view: Callable[..., Response]) -> Callable[..., Response]:
     """Open the release that the path names, and give it to the view as ``release``.
@@ -58,7 +61,7 @@ def _redirect_to_latest(dataset: str) -> Response:
     if found.latest is None:
         raise NotFoundError("release", f"dataset {dataset!r} has no release")
     head, tail = f"/v1/datasets/{dataset}/releases/", request.path.split(f"/releases/{LATEST}", 1)[1]
-    query = request.query_string.decode("ascii", "ignore")
+    query = quote(request.query_string, safe=_AS_IT_CAME)
     target = quote(head + found.latest.id + tail, safe="/:") + (f"?{query}" if query else "")
     response = redirect(base_url() + target, 307)
     response.headers["Cache-Control"] = "no-cache"

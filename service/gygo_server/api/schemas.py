@@ -73,7 +73,7 @@ class DatasetSchema(Schema):
     homepage = _text_or_null("")
     latest_release = _text_or_null("Id of the newest release.")
     releases = _list(ReleaseSummarySchema, "In the order of their publication.")
-    links = _links("self", "latest")
+    links = _links("self", "latest (when there is a release)")
 
 
 class CountsSchema(Schema):
