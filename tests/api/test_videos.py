@@ -215,8 +215,9 @@ def test_archive_urls_come_with_chosen_fields(api: CheckedClient) -> None:
         assert set(item) == {"id", "archive_url", "archive_url_expires_at"}
 
 
-def test_archive_urls_at_a_resolution_that_is_not_there_are_refused(api: CheckedClient) -> None:
-    answer = api.get(f"{TOYS}/videos?include=archive_url&resolution=8k")
+@pytest.mark.parametrize("include", ["", "&include=archive_url"])
+def test_a_resolution_that_the_release_does_not_have_is_refused(api: CheckedClient, include: str) -> None:
+    answer = api.get(f"{TOYS}/videos?resolution=8k{include}")
     assert answer.status_code == 404
     assert [error["field"] for error in answer.json["errors"]] == ["resolution"]
 
@@ -263,6 +264,9 @@ def test_videos_at_some_resolutions_only(publish_clips: Callable[..., Tree], fre
     assert fresh_api.get(f"{base}/videos/large/frames/0/image?resolution=480p").status_code == 404
     listed = fresh_api.get(f"{base}/videos?include=archive_url").json["items"]
     assert [urllib3.request("GET", item["archive_url"]).status for item in listed] == [200, 200]
+    small = fresh_api.get(f"{base}/videos?resolution=480p&include=archive_url").json
+    assert ([item["id"] for item in small["items"]], small["total"]) == (["both"], 1)
+    assert fresh_api.get(f"{base}/videos?resolution=original").json["total"] == 2
 
 
 def test_names_that_need_quoting_have_links_that_work(

@@ -77,6 +77,8 @@ def is_chosen(video: Video, question: VideoFilter) -> bool:
         return False
     if question.min_objects is not None and objects_of(video) < question.min_objects:
         return False
+    if question.resolution is not None and question.resolution not in {each.resolution for each in video.archives}:
+        return False
     if question.q is None:
         return True
     text = words_of(" ".join([video.name, *categories_of(video), *video.attributes]))
@@ -135,6 +137,7 @@ FILTERS = st.builds(
     max_frames=st.none() | st.integers(0, 13),
     min_objects=st.none() | st.integers(0, 6),
     q=st.none() | PREFIXES,
+    resolution=st.none() | st.sampled_from(["480p", "original", "8k"]),
 )
 
 

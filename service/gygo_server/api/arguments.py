@@ -160,9 +160,8 @@ class _Names(DelimitedList):
         return super()._deserialize(names, *more, **kwargs)  # type: ignore[no-untyped-call]
 
 
-def resolution_parameter() -> fields.Field[Any]:
+def resolution_parameter(
+    about: str = "`480p`, `original`, …; the release's default when it is not given.",
+) -> fields.Field[Any]:
     """The parameter ``resolution``, on every path that gives pictures or bytes."""
-    return fields.String(
-        validate=validate.Length(1, 64),
-        metadata={"description": "`480p`, `original`, …; the release's default when it is not given."},
-    )
+    return fields.String(validate=validate.Length(1, 64), metadata={"description": about})

@@ -32,7 +32,8 @@ def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype:
     if known is not None:
         return not_modified(known, IMMUTABLE)
     span = _requested_span(member)
-    if span is None:
+    start, stop = span or (0, member.size)
+    if start >= stop:
         problem = answer(
             UNSATISFIABLE,
             f"the file has {member.size} bytes",
@@ -40,7 +41,6 @@ def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype:
         )
         problem.headers["Content-Range"] = f"bytes */{member.size}"
         return problem
-    start, stop = span
     headers = [
         ("Content-Type", mimetype),
         ("Content-Length", str(stop - start)),
@@ -49,11 +49,10 @@ def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype:
         ("Cache-Control", IMMUTABLE),
         ("Repr-Digest", f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:"),  # RFC 9530
     ]
-    partial = stop - start != member.size
-    if partial:
+    if span:
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{member.size}"))
     body = None if request.method == "HEAD" else _body(release, archive, member, start, stop)
-    return Response(body, 206 if partial else 200, headers, direct_passthrough=True)
+    return Response(body, 206 if span else 200, headers, direct_passthrough=True)
 
 
 def _body(release: Release, archive: ArchiveRow, member: Member, start: int, stop: int) -> Any:
@@ -67,23 +66,21 @@ def _body(release: Release, archive: ArchiveRow, member: Member, start: int, sto
 
 
 def _requested_span(member: Member) -> tuple[int, int] | None:
-    """First byte and end of what is asked for; None when it lies outside.
+    """First byte and end of the range asked for, an empty one when it lies outside; None when the whole is to be sent.
 
     Several ranges at once, other units and a failed If-Range are answered with the whole, as RFC 9110 allows.
     """
-    whole = (0, member.size)
     headers = request.headers
     if "Range" not in headers or request.method != "GET":
-        return whole
+        return None
     # Not werkzeug's parser: it takes "-0" for "0-", and a suffix longer than the file for one outside of it.
     wanted = _ONE_RANGE.fullmatch(headers["Range"])
     # A weak tag never matches, nor does a date, as these files have none.
     if wanted is None or ("If-Range" in headers and headers["If-Range"].strip() != f'"{member.sha256}"'):
-        return whole
+        return None
     first, last, suffix = wanted.groups()
     if suffix is not None:
-        return (max(0, member.size - int(suffix)), member.size) if int(suffix) else None
-    start, stop = int(first), int(last) + 1 if last else member.size
-    if start >= stop and last:
-        return whole  # "5-2" is no range
-    return (start, min(stop, member.size)) if start < member.size else None
+        return max(0, member.size - int(suffix)), member.size
+    if last and int(last) < int(first):
+        return None  # "5-2" is no range
+    return int(first), min(int(last) + 1, member.size) if last else member.size

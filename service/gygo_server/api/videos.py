@@ -75,7 +75,7 @@ class VideosQuery(Page):
         validate=validate.OneOf(["archive_url"]),
         metadata={"description": "`archive_url`: with a signed URL of each video's archive."},
     )
-    resolution = resolution_parameter()
+    resolution = resolution_parameter("Videos that have this resolution; the signed URLs are of it too.")
     chosen = chosen_fields(names_of(VideoSchema))
 
 
@@ -90,6 +90,7 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
         category=tuple(query.get("category", ())),
         split=tuple(query.get("split", ())),
         attribute=tuple(query.get("attribute", ())),
+        resolution=_resolution_to_filter(release, query.get("resolution")),
         **{name: query.get(name) for name in ("min_frames", "max_frames", "min_objects", "q")},
     )
     question = ["videos", release.entry.catalogue_sha256, query["sort"], astuple(chosen)]
@@ -111,6 +112,20 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
         total=release.catalogue.count(chosen),
         immutable=not with_urls,
     )
+
+
+def _resolution_to_filter(release: Release, resolution: str | None) -> str | None:
+    """The resolution that videos must have; None when all of them have it.
+
+    Raises:
+        NotFoundError: no video of the release has it.
+    """
+    known = {each["resolution"]: each["videos"] for each in release.catalogue.release["resolutions"]}
+    if resolution is not None and resolution not in known:
+        raise NotFoundError(
+            "resolution", f"the release has no resolution {resolution!r}; it has: {', '.join(known)}", "resolution"
+        )
+    return resolution if known.get(resolution) != release.catalogue.release["counts"]["videos"] else None
 
 
 class VideoQuery(Nothing):

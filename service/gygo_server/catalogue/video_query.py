@@ -30,6 +30,7 @@ class VideoFilter:
     max_frames: int | None = None
     min_objects: int | None = None
     q: str | None = None
+    resolution: str | None = None
 
     def only_facet(self) -> tuple[str, str] | None:
         """The one facet value this filter is, if that is all it is: its count is known beforehand."""
@@ -38,7 +39,7 @@ class VideoFilter:
             for facet, values in (("category", self.category), ("split", self.split), ("attribute", self.attribute))
             if values
         ]
-        bounds = (self.min_frames, self.max_frames, self.min_objects, self.q)
+        bounds = (self.min_frames, self.max_frames, self.min_objects, self.q, self.resolution)
         if len(facets) == 1 and len(facets[0][1]) == 1 and all(bound is None for bound in bounds):
             return facets[0][0], facets[0][1][0]
         return None
@@ -80,6 +81,9 @@ def condition(question: VideoFilter, videos: int, count_of: CountOf) -> Conditio
         if bound is not None:
             clauses.append(sql)
             parameters.append(bound)
+    if question.resolution is not None:
+        clauses.append("EXISTS (SELECT 1 FROM archives WHERE n=v.n AND resolution=?)")
+        parameters.append(question.resolution)
     if question.q is not None:
         clauses.append("v.n IN (SELECT rowid FROM words WHERE words MATCH ?)")
         parameters.append(_match(question.q))
