@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Flask
 
 from gygo_server.api import (
@@ -24,6 +26,9 @@ from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
 from gygo_server.store.disk_cache import DiskCache
 
+#: A readiness check that takes longer is given up by whoever asks.
+PROBE_SECONDS = 2.0
+
 
 def create_app() -> Flask:
     """The service with the settings of the environment: what gunicorn calls.
@@ -45,6 +50,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = Services(
         settings=settings,
         bucket=bucket,
+        probe=Bucket(replace(settings.s3, timeout=min(PROBE_SECONDS, settings.s3.timeout))),
         library=Library(
             bucket,
             settings.cache_dir,

@@ -6,6 +6,7 @@ GygoError
 │   ├── ObjectNotFoundError
 │   ├── PreconditionFailedError   somebody else wrote first
 │   ├── StoreUnavailableError     no answer, or an answer that says "later"
+│   │   └── StoreSilentError      no answer at all
 │   ├── StoreRefusedError         wrong credentials, no such bucket
 │   └── CorruptObjectError        the bytes are not those that were published
 ├── CacheUnavailableError    the local disk cannot hold what it should
@@ -47,6 +48,10 @@ class PreconditionFailedError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The store gave no answer, or one that says to come back later."""
+
+
+class StoreSilentError(StoreUnavailableError):
+    """The store cannot be reached, or says nothing in the time it has."""
 
 
 class StoreRefusedError(StoreError):

@@ -65,7 +65,8 @@ class Library:
         self._connections = connections
         self._datasets: dict[str, Dataset] | None = None
         self._etags: dict[str, str] = {}
-        self._tried_at = 0.0
+        self._tried_at = 0.0  # when the last reading ended
+        self._read_from = 0.0  # when it began: what was published before then is known
         self._away: StoreError | None = None
         self._refreshing = threading.Lock()
         self._catalogues: OrderedDict[str, Catalogue] = OrderedDict()
@@ -82,8 +83,10 @@ class Library:
                 if self._datasets is None:
                     self._read()
         elif self._age() > self._refresh_seconds and self._refreshing.acquire(blocking=False):
-            # Whoever asks now is answered from what is known: a slow store must not slow down metadata.
-            threading.Thread(target=self._refresh_behind, daemon=True).start()
+            if self._away is None:
+                self._refresh()
+            else:  # a store that is away must not slow down metadata: answered from what is known
+                threading.Thread(target=self._refresh, daemon=True).start()
         assert self._datasets is not None  # noqa: S101  (_read sets it or raises)
         return self._datasets
 
@@ -165,9 +168,10 @@ class Library:
 
     def _look_up(self, find: Callable[[], T | None]) -> T | None:
         found = find()
-        if found is None and self._age() > MISS_SECONDS:
-            with self._refreshing:
-                if self._age() > MISS_SECONDS:
+        if found is None:
+            missed_at = time.monotonic()
+            with self._refreshing:  # and so after the reading that may be under way
+                if self._read_from < missed_at - MISS_SECONDS:
                     self._read()
             found = find()
         if found is None and self._away is not None:
@@ -175,7 +179,8 @@ class Library:
             raise StoreUnavailableError(f"not known here, and {self._away}") from self._away
         return found
 
-    def _refresh_behind(self) -> None:
+    def _refresh(self) -> None:
+        """Read, and release the lock that the caller has taken."""
         try:
             self._read()
         finally:
@@ -183,7 +188,7 @@ class Library:
 
     def _read(self) -> None:
         """Read every ``dataset.json`` that changed; keep what is known when the store does not answer."""
-        self._tried_at = time.monotonic()
+        began = time.monotonic()
         known = self._datasets if self._datasets is not None else {}
         try:
             prefixes = self._bucket.prefixes()
@@ -198,7 +203,8 @@ class Library:
                     raise
             return
         finally:
-            self._tried_at = time.monotonic()  # a store that hangs is not asked again at once
+            # From the end: a store that hangs is not asked again at once.
+            self._tried_at, self._read_from = time.monotonic(), began
         self._away = None
         self._datasets = {dataset: found for dataset, found in read.items() if found is not None}
 

@@ -40,7 +40,7 @@ def get_readiness(_query: dict[str, Any]) -> Response:
 
 def _why_not_store() -> str:
     try:
-        services().bucket.check()
+        services().probe.check()
     except StoreError as error:
         return str(error)
     return "ok"

@@ -18,10 +18,11 @@ EXTENSION = "gygo"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once an application, in ``app.py``."""
+    """Made once an application, in ``app.py``. ``probe`` is the bucket with less patience, to ask whether it is there."""
 
     settings: Settings
     bucket: Bucket
+    probe: Bucket
     library: Library
     archives: ArchiveReader
     answers: AnswerCache

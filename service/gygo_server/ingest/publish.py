@@ -275,7 +275,7 @@ def _upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> t
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
     key = keys.catalogue(publication.dataset, publication.release, sha256)
-    if bucket.size(key) != size:
+    if not bucket.holds(key, size, sha256):
         bucket.put_file(key, path, sha256, SQLITE)
     return sha256, size
 

@@ -63,7 +63,7 @@ def upload_one(
     """
     bucket = _bucket(settings)
     key = keys.archive(dataset, archive.sha256)
-    if bucket.size(key) == archive.size:
+    if bucket.holds(key, archive.size, archive.sha256):
         return archive.size, False
     with tempfile.NamedTemporaryFile(dir=scratch, suffix=".tar") as file:
         written = write_archive(video, _as_checked(source, archive), file)

@@ -22,8 +22,10 @@ from gygo_server.errors import (
     PreconditionFailedError,
     StoreError,
     StoreRefusedError,
+    StoreSilentError,
     StoreUnavailableError,
 )
+from gygo_server.store.outage import Outage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,6 +38,12 @@ MAX_PUT_BYTES = 5 * (1 << 30)
 _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _BEYOND_END = frozenset({"InvalidRange", "416"})
+#: Nobody there, or nobody who speaks in time. A stream that breaks off is not among them: somebody was there.
+_SILENCE = (
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ReadTimeoutError,
+)
 #: What no waiting mends. botocore raises a bare ValueError for an endpoint that is no address.
 _WRONG_SETTINGS = (
     botocore.exceptions.ParamValidationError,
@@ -74,6 +82,7 @@ class Bucket:
         """``credentials`` (access key, secret key) stand in for boto3's own chain."""
         self.settings = settings
         self._credentials = credentials
+        self._outage = Outage(settings.timeout + 1)
         self._lock = threading.Lock()
         self._clients: dict[tuple[int, bool], S3Client] = {}
 
@@ -83,7 +92,7 @@ class Bucket:
         Raises:
             ObjectNotFoundError, StoreUnavailableError, StoreRefusedError.
         """
-        with _translated(key):
+        with self._asking(key):
             answer = self._client().get_object(Bucket=self.settings.bucket, Key=key)
             return Stored(answer["Body"].read(), answer["ETag"])
 
@@ -98,7 +107,7 @@ class Bucket:
         """The object, or None when its entity tag is still ``etag``."""
         if etag is None:
             return self.get(key)
-        with _translated(key):
+        with self._asking(key):
             try:
                 answer = self._client().get_object(Bucket=self.settings.bucket, Key=key, IfNoneMatch=etag)
             except botocore.exceptions.ClientError as error:
@@ -109,14 +118,14 @@ class Bucket:
 
     def get_range(self, key: str, offset: int, size: int) -> bytes:
         """``size`` bytes from ``offset``."""
-        with _translated(key):
+        with self._asking(key):
             span = f"bytes={offset}-{offset + size - 1}"
             answer = self._client().get_object(Bucket=self.settings.bucket, Key=key, Range=span)
             return answer["Body"].read()
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """The object, in chunks of 1 MiB."""
-        with _translated(key):
+        with self._asking(key):
             answer = self._client().get_object(Bucket=self.settings.bucket, Key=key)
             yield from answer["Body"].iter_chunks(CHUNK)
 
@@ -138,10 +147,20 @@ class Bucket:
     def size(self, key: str) -> int | None:
         """The object's size in bytes, None when there is no such object."""
         try:
-            with _translated(key):
+            with self._asking(key):
                 return self._client().head_object(Bucket=self.settings.bucket, Key=key)["ContentLength"]
         except ObjectNotFoundError:
             return None
+
+    def holds(self, key: str, size: int, sha256: str) -> bool:
+        """Whether the object is there, as far as the store can tell without reading it: its size, and its hash where
+        the store keeps that."""
+        try:
+            with self._asking(key):
+                head = self._client().head_object(Bucket=self.settings.bucket, Key=key, ChecksumMode="ENABLED")
+        except ObjectNotFoundError:
+            return False
+        return head["ContentLength"] == size and head.get("ChecksumSHA256", _base64(sha256)) == _base64(sha256)
 
     def put(self, key: str, content: bytes, *, replaces: str | None) -> str:
         """Write a small object if it is still the one with the entity tag ``replaces`` (None: if there is none yet).
@@ -152,7 +171,7 @@ class Bucket:
             PreconditionFailedError: somebody else wrote it first.
         """
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
-        with _translated(key):
+        with self._asking(key):
             answer = self._client().put_object(
                 Bucket=self.settings.bucket,
                 Key=key,
@@ -167,7 +186,7 @@ class Bucket:
         """Upload a content-addressed file; the store checks the hash on arrival and refuses anything else."""
         if path.stat().st_size > MAX_PUT_BYTES:
             raise StoreRefusedError(f"{key}: {path.stat().st_size} bytes are more than S3 takes in one PUT (5 GiB)")
-        with _translated(key), path.open("rb") as file:
+        with self._asking(key), path.open("rb") as file:
             self._client().put_object(
                 Bucket=self.settings.bucket,
                 Key=key,
@@ -179,13 +198,13 @@ class Bucket:
 
     def prefixes(self) -> list[str]:
         """The top-level prefixes, each with its trailing slash."""
-        with _translated("/"):
+        with self._asking("/"):
             pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Delimiter="/")
             return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` and their sizes in bytes."""
-        with _translated(prefix):
+        with self._asking(prefix):
             pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Prefix=prefix)
             for page in pages:
                 for entry in page.get("Contents", []):
@@ -193,7 +212,7 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Delete the object if it is there."""
-        with _translated(key):
+        with self._asking(key):
             self._client().delete_object(Bucket=self.settings.bucket, Key=key)
 
     def check(self) -> None:
@@ -202,7 +221,7 @@ class Bucket:
         Raises:
             StoreUnavailableError, StoreRefusedError: why it cannot be used.
         """
-        with _translated(self.settings.bucket, missing="bucket"):
+        with self._asking(self.settings.bucket, missing="bucket"):
             self._client().head_bucket(Bucket=self.settings.bucket)
 
     def create(self) -> None:
@@ -210,7 +229,7 @@ class Bucket:
         try:
             self.check()
         except StoreRefusedError:
-            with _translated(self.settings.bucket):
+            with self._asking(self.settings.bucket):
                 self._client().create_bucket(Bucket=self.settings.bucket)
 
     def presign(self, key: str, *, method: str = "GET", expires_in: int, filename: str | None = None) -> str:
@@ -226,6 +245,21 @@ class Bucket:
             return self._client(public=True).generate_presigned_url(
                 operation, Params=parameters, ExpiresIn=expires_in, HttpMethod=method
             )
+
+    @contextmanager
+    def _asking(self, key: str, *, missing: str = "object") -> Iterator[None]:
+        """Around what asks the store: its errors as ours, and no waiting for a store that is known to be silent."""
+        self._outage.refuse()
+        try:
+            with _translated(key, missing=missing):
+                yield
+        except StoreSilentError as error:
+            self._outage.began(error)
+            raise
+        except StoreError:
+            self._outage.ended()
+            raise
+        self._outage.ended()
 
     def _client(self, *, public: bool = False) -> S3Client:
         # Clients may be shared by threads but not across a fork, so each process has its own.
@@ -247,8 +281,9 @@ class Bucket:
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": settings.addressing},
-                connect_timeout=min(2.0, settings.timeout),
-                read_timeout=settings.timeout,
+                # Two attempts share the time.
+                connect_timeout=min(2.0, settings.timeout / 2),
+                read_timeout=settings.timeout / 2,
                 retries={"mode": "standard", "total_max_attempts": 2},
                 max_pool_connections=32,
                 # We send and check SHA-256 ourselves; botocore's CRC on top only costs time.
@@ -269,6 +304,8 @@ def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
         raise StoreRefusedError("no S3 credentials were found (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)") from error
     except _WRONG_SETTINGS as error:
         raise StoreRefusedError(f"the settings of the store cannot work: {error}".replace("\n", " ")) from error
+    except _SILENCE as error:
+        raise StoreSilentError(f"the store gives no answer ({type(error).__name__})") from error
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise StoreUnavailableError(f"the store gives no answer ({type(error).__name__})") from error
     except botocore.exceptions.BotoCoreError as error:
