@@ -33,9 +33,11 @@ $(VENV)/.installed: pyproject.toml uv.lock | $(UV)
 	@touch $@
 
 .uv/bin/uv:
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv 2>/dev/null \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is missing or older than 3.11; name another with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv uv \
 	  || { $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; } \
-	  || { rm -rf .uv; echo "uv is missing, and so is pip to get it: apt-get install python3-venv" >&2; exit 1; }
+	  || { rm -rf .uv; echo "uv could not be had, see above; without pip: apt-get install python3-venv" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

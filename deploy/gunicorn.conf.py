@@ -24,4 +24,7 @@ preload_app = False
 worker_tmp_dir = "/dev/shm"  # noqa: S108
 limit_request_line = 8190  # as much as gunicorn takes: filters may have many values
 accesslog = None  # the service writes its own, as JSON
+# No header of a request may move the service elsewhere, and no socket in the home folder is shared with other services.
+forwarder_headers = ""
+control_socket_disable = True
 loglevel = _settings.log_level

@@ -61,7 +61,9 @@ class Publisher(NamedTuple):
     folder: Path
 
     def publish(self, dataset: str, release: str, *videos: str) -> ReleaseEntry:
-        path = build(self.folder / f"{dataset}-{release}", [make_video(name) for name in videos], id=release)
+        path = build(
+            self.folder / f"{dataset}-{release}", [make_video(name) for name in videos], dataset=dataset, id=release
+        )
         return self.publish_file(dataset, release, path)
 
     def publish_file(self, dataset: str, release: str, path: Path) -> ReleaseEntry:
@@ -316,7 +318,7 @@ def test_a_refresh_that_hangs_keeps_nobody_waiting(
 def wait_for_refreshes() -> None:
     """Refreshes run in threads of their own: a test that ends before them would leave them to the next one."""
     for thread in threading.enumerate():
-        if "_refresh_behind" in thread.name:
+        if "(_refresh)" in thread.name:
             thread.join()
 
 

@@ -155,11 +155,16 @@ class Library:
 
         try:
             with self._files.open(entry.catalogue_sha256, entry.catalogue_size, fetch) as file:
-                return Catalogue(Path(file.name), self._connections)
+                catalogue = Catalogue(Path(file.name), self._connections)
+                named = (catalogue.release.get("dataset"), catalogue.release.get("id"))
         except (CacheUnavailableError, sqlite3.OperationalError) as error:
             raise StoreUnavailableError(f"the catalogue of {dataset}/{entry.id} has no room here: {error}") from error
         except sqlite3.DatabaseError as error:  # no database, or one of another version of this software
+            self._files.discard(entry.catalogue_sha256)  # should it be this disk's fault, the next try mends it
             raise CorruptObjectError(f"{key}: cannot be read: {error}") from error
+        if named != (dataset, entry.id):
+            raise CorruptObjectError(f"{key}: is the catalogue of another release")
+        return catalogue
 
     # dataset.json
 
@@ -222,7 +227,7 @@ class Library:
         except CorruptObjectError as error:
             # One spoilt file must not take the other datasets away.
             log.warning("dataset.json not understood", dataset=dataset, reason=str(error))
-            return known
+            return known or self._read_kept().get(dataset)
         self._etags[dataset] = stored.etag
         self._keep(dataset, stored.content)
         return found

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from checked_client import CheckedClient
+from clip_trees import Clip, Tree
 from flask.testing import FlaskClient
-from small_trees import Clip, Tree
 
 from gygo_server.app import create_app_with_settings
 from gygo_server.ingest.publish import Report

@@ -13,7 +13,7 @@ import brotli
 import pytest
 from backports import zstd
 from checked_client import CheckedClient
-from small_trees import Clip, Tree
+from clip_trees import Clip, Tree
 
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.settings import Settings
@@ -240,3 +240,13 @@ def test_many_threads_get_the_same_answer(
         thread.join(60)
     assert len(answers) == 8
     assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize("path", [*JSON_PATHS, *CHANGING[:2], f"{R1}/videos/VIDEO/frames/0/image"])
+def test_if_match_gets_the_answer_it_names_or_a_412(api: CheckedClient, video: str, path: str) -> None:
+    path = path.replace("VIDEO", video)
+    tag = api.get(path).headers["ETag"]
+    for wanted in (tag, "*", f'"other", {tag}', tag[:-1] + ':gzip"'):
+        assert api.get(path, headers={"If-Match": wanted}).status_code == 200
+    for wanted in ('"other"', f"W/{tag}"):
+        assert api.get(path, headers={"If-Match": wanted}).status_code == 412

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 import urllib3
 from checked_client import CheckedClient
-from small_trees import Clip, Tree
+from clip_trees import Clip, Tree
 
 from gygo_server.app import create_app_with_settings
 from gygo_server.ingest.progress import Silent

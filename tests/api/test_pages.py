@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from checked_client import CheckedClient
+from clip_trees import Clip, Tree
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_trees import Clip, Tree
 
 from gygo_server.ingest.progress import Silent
 from gygo_server.ingest.publish import Publication, publish

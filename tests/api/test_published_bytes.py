@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import urllib3
 from checked_client import PROBLEM, CheckedClient
-from small_trees import Clip, Tree, files_of
+from clip_trees import Clip, Tree, files_of
 
 from gygo_server.ingest.publish import Report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checked_client import PROBLEM, CheckedClient
-from small_trees import Clip, Tree
+from clip_trees import Clip, Tree
 
 from gygo_server.ingest.releases import withdraw
 from gygo_server.model import Dataset
@@ -116,7 +116,7 @@ def test_a_withdrawn_release_is_gone_and_no_longer_the_latest(
     assert [bool(release["withdrawn_at"]) for release in told["releases"]] == [False, True]
     withdraw(bucket, "api-withdrawn", "one", None)
     until(lambda: fresh_api.get(f"{base}/releases/one").status_code == 410)
-    assert fresh_api.get(f"{base}/releases/latest").status_code == 404
+    assert fresh_api.get(f"{base}/releases/latest").status_code == 410
     assert fresh_api.get(base).json["latest_release"] is None
 
 

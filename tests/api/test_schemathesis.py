@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import schemathesis
+from clip_trees import Clip, Tree
 from processes import Service
 from schemathesis import Case
 from schemathesis.checks import CHECKS
 from schemathesis.schemas import BaseSchema
-from small_trees import Clip, Tree
 
 from gygo_server.api.documentation import specification
 from gygo_server.app import create_app_with_settings

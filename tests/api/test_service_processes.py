@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from clip_trees import Clip, Tree
 from processes import CountingRelay, Service, wait_until
-from small_trees import Clip, Tree
 
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
@@ -266,6 +266,39 @@ def test_metadata_and_cached_frames_survive_the_store(tmp_path: Path) -> None:
                     assert (answer.status, answer.data) == (200, source_of(tree, "v1"))
             assert "Traceback" not in service.log.read_text()
     finally:
+        store.kill()
+
+
+def test_a_store_that_hangs_does_not_take_the_rest_with_it(tmp_path: Path) -> None:
+    """More clients wait for a stopped SeaweedFS than the service has threads; they do not wait for it in turn."""
+    store = SeaweedFS(tmp_path / "store")
+    try:
+        store.start()
+        bucket = Bucket(store.settings(BUCKET), credentials=(store.access_key, store.secret_key))
+        bucket.create()
+        tree = Tree(tmp_path / "source", [Clip(f"v{n}", ((1,), (1, 2))) for n in range(4)])
+        publish(Publication(tree.root, "hang", "r1", workers=1), bucket, tmp_path / "state", Silent())
+        environment = {"GYGO_BUCKET": BUCKET, "GYGO_S3_ENDPOINT": store.endpoint, "GYGO_S3_TIMEOUT": "2"}
+        with Service(tmp_path, {**environment, **store.environment()}) as service:
+            cached, metadata = image_of("hang", "v0"), "/v1/datasets/hang/releases/r1/videos"
+            for worker in service.workers():
+                with service.connection_to(worker) as connection:
+                    assert connection.request("GET", cached).status == 200
+                    assert connection.request("GET", metadata).status == 200
+            store.pause()
+            with ThreadPoolExecutor(32) as pool:
+                uncached = [pool.submit(service.get, image_of("hang", f"v{1 + n % 3}", n % 2)) for n in range(32)]
+                statuses = [answer.result(60).status for answer in uncached]
+                assert statuses == [503] * 32
+            began = time.monotonic()
+            for path in ("/healthz", cached, metadata):
+                assert service.get(path).status == 200
+            assert service.get("/readyz").status == 503
+            assert time.monotonic() - began < 10
+            store.resume()
+            wait_until(lambda: service.get(image_of("hang", "v1")).status == 200, 30)
+    finally:
+        store.resume()
         store.kill()
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import urllib3
 from checked_client import CheckedClient
+from clip_trees import Clip, Tree
 from PIL import Image
-from small_trees import Clip, Tree
 
 TOYS, MULTI = "/v1/datasets/toys/releases/r1", "/v1/datasets/multi/releases/r1"
 

@@ -56,8 +56,8 @@ def test_an_unknown_command_or_option_is_the_user_s_mistake(gygo_server: Command
         ({"GYGO_WORKERS": "many"}, "GYGO_WORKERS: "),
         ({"GYGO_WORKERS": "0", "GYGO_CACHE_BYTES": "a lot"}, "GYGO_CACHE_BYTES: not a size"),
         ({"GYGO_S3_ENDPOINT": "ftp://s3.example.org"}, "GYGO_S3_ENDPOINT: not an address"),
-        ({"GYGO_BUCKET": "no-such-bucket-here"}, "GYGO_BUCKET: no-such-bucket-here: the store has no such bucket"),
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "GYGO_BUCKET: gygo-tests: the store refuses"),
+        ({"GYGO_BUCKET": "no-such-bucket-here"}, "bucket no-such-bucket-here at http://127.0.0.1:"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "cannot be used: the store refuses"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no S3 credentials"),
     ],
 )
@@ -82,6 +82,15 @@ def test_serve_refuses_a_cache_folder_that_is_a_file(gygo_server: Command, tmp_p
     assert done.stderr.count("\n") == 1
 
 
+def test_serve_refuses_an_address_that_is_taken_or_not_ours(gygo_server: Command, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for bind in (f"127.0.0.1:{taken.getsockname()[1]}", "192.0.2.1:8000", "no-such-host.invalid:8000"):
+            done = gygo_server("serve", GYGO_CACHE_DIR=str(tmp_path / "cache"), GYGO_BIND=bind, GYGO_BUKET="typo")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith(f"error: GYGO_BIND: {bind}: ")
+            assert done.stderr.count("\n") == 1
+
+
 def test_serve_starts_while_the_store_is_away_and_says_so(tmp_path: Path) -> None:
     port, nobody = free_port(), free_port()
     environment = {
@@ -92,6 +101,7 @@ def test_serve_starts_while_the_store_is_away_and_says_so(tmp_path: Path) -> Non
         "GYGO_CACHE_DIR": str(tmp_path / "cache"),
         "GYGO_BIND": f"127.0.0.1:{port}",
         "GYGO_WORKERS": "1",
+        "GYGO_S3_ENDPONT": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
@@ -118,6 +128,7 @@ def test_serve_starts_while_the_store_is_away_and_says_so(tmp_path: Path) -> Non
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
         assert log.read_text().startswith("warning: the store gives no answer")
+        assert "warning: GYGO_S3_ENDPONT is no setting of this service" in log.read_text()
         with pytest.raises(urllib.error.HTTPError) as not_ready:
             urllib.request.urlopen(f"{base}/readyz", timeout=10)
         assert not_ready.value.code == 503

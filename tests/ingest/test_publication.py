@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -239,7 +240,7 @@ def test_faulty_videos_are_left_out_when_asked_and_listed(
     }
     assert list(bucket.list(f"{dataset}/")) == []
     report = publish_tree(tree, dataset, leave_out_faulty=True)
-    assert (report.videos, report.left_out) == (2, ["cat", "yeti"])
+    assert (report.videos, report.left_out) == (2, ["cat"])
     catalogue = catalogue_of(bucket, dataset, tmp_path / "fetched")
     assert [video for video, _ in catalogue.digests()] == ["bear", "dog"]
     assert list(catalogue.ids("train")) == ["bear", "dog"]
@@ -308,3 +309,58 @@ def test_what_an_earlier_release_s_archive_lost_is_sent_again(
     report = publish_tree(tree, dataset, "r2")
     assert (report.transfer.sent, report.transfer.shared) == (2, 2)
     assert list(verify(bucket, dataset, "r1", Silent())) == []
+
+
+# What is not as it was
+
+
+def test_what_the_bucket_has_lost_is_sent_again(publish_tree: Publish, bucket: Bucket, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "tree")
+    publish_tree(root, "ingest-lost")
+    lost = next(archive for _, archive in catalogue_of(bucket, "ingest-lost", tmp_path / "c").archives())
+    bucket.delete(keys.archive("ingest-lost", lost.sha256))
+    assert [found.message for found in verify(bucket, "ingest-lost", "r1", Silent())] != []
+    report = publish_tree(root, "ingest-lost")
+    assert (report.published, report.transfer.sent, report.transfer.shared) == (False, 1, 2)
+    assert list(verify(bucket, "ingest-lost", "r1", Silent())) == []
+
+
+def test_a_new_title_is_taken_also_when_the_release_is_there(
+    publish_tree: Publish, bucket: Bucket, tmp_path: Path
+) -> None:
+    root = write_tree(tmp_path / "tree")
+    assert not publish_tree(root, "ingest-title", title="Old", homepage="https://example.org").described
+    assert publish_tree(root, "ingest-title", title="New").described
+    assert not publish_tree(root, "ingest-title", title="New").described
+    found = dataset_in(bucket, "ingest-title")
+    assert (found.title, found.homepage, len(found.releases)) == ("New", "https://example.org", 1)
+
+
+def test_a_fault_that_was_mended_is_not_remembered(publish_tree: Publish, bucket: Bucket, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "tree")
+    picture = root / "JPEGImages/480p/cat/00001.jpg"
+    good, stat = picture.read_bytes(), picture.stat()
+    picture.write_bytes(bytes([0]) + good[1:])
+    os.utime(picture, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(FaultySourceError):
+        publish_tree(root, "ingest-mended")
+    picture.write_bytes(good)
+    os.utime(picture, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert publish_tree(root, "ingest-mended").published
+
+
+@pytest.mark.parametrize("fps", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_frame_rate_that_is_none_is_refused(fps: float, tmp_path: Path) -> None:
+    with pytest.raises(PublicationError, match="fps"):
+        Publication(tmp_path, "any", "r1", fps=fps)
+
+
+def test_a_wrong_line_in_a_list_does_not_leave_its_video_out(
+    publish_tree: Publish, bucket: Bucket, tmp_path: Path
+) -> None:
+    root = write_tree(tmp_path / "tree")
+    put(root, "ImageSets/2017/val.txt", "/JPEGImages/480p/cat/00009.jpg /Annotations/480p/cat/00009.png\nghost\n")
+    report = publish_tree(root, "ingest-lines", leave_out_faulty=True)
+    assert (report.videos, report.left_out) == (3, [])
+    told = release_of(bucket, "ingest-lines", tmp_path / "c")["left_out"]
+    assert {each["code"] for each in told} == {"split-names-missing-file", "split-names-missing-video"}  # type: ignore[attr-defined]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
 from cachetools import LRUCache
 from flask import Response, request
+from werkzeug.datastructures import ETags
+from werkzeug.exceptions import PreconditionFailed
 
 from gygo_server import __version__
 
@@ -30,10 +31,6 @@ class Answer(NamedTuple):
     mimetype: str = "application/json"
     link: str | None = None
     immutable: bool = True
-
-    @classmethod
-    def json(cls, document: Any, **more: Any) -> Answer:
-        return cls(orjson.dumps(document), **more)
 
 
 class AnswerCache:
@@ -60,7 +57,13 @@ def question_etag(digest: str, base_url: str) -> str:
 
 
 def known_tag(etag: str) -> str | None:
-    """The tag under which the client says it has the answer with this entity tag; None when it does not."""
+    """The tag under which the client says it has the answer with this entity tag; None when it does not.
+
+    Raises:
+        PreconditionFailed: the client wants another answer than this, or none (`If-Match`).
+    """
+    if "If-Match" in request.headers and not _names(request.if_match, etag):
+        raise PreconditionFailed("the answer's entity tag is not among those of If-Match")
     if "If-None-Match" not in request.headers:
         return None
     known = request.if_none_match
@@ -88,3 +91,8 @@ def send(answer: Answer, etag: str | None, cache_control: str) -> Response:
     if answer.link is not None:
         headers["Link"] = answer.link
     return response
+
+
+def _names(tags: ETags, etag: str) -> bool:
+    """Whether the header names this entity tag, strongly, of an answer compressed or not."""
+    return tags.star_tag or any(tag.split(":", 1)[0] == etag for tag in tags.as_set())

@@ -53,7 +53,7 @@ def register(app: Flask) -> Any:
         API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION, "version": __version__}},
     )
     api = _Api(app)
-    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server"})
+    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server", "validatorUrl": None})
     pages.after_request(_revalidated)
     app.register_blueprint(pages)
 

@@ -18,6 +18,7 @@ BINARY = {"type": "string", "format": "binary"}
 _MEANINGS = {
     404: "There is no such thing.",
     410: "The release was withdrawn.",
+    412: "The answer is not the one that `If-Match` names.",
     416: "The range lies outside of the file.",
     422: "A parameter is wrong or unknown; `errors` names it.",
     502: "The object store does not hold what was published.",
@@ -45,7 +46,8 @@ def problems(*statuses: int) -> Decorator:
 
 
 def may_be_not_modified(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Document 304."""
+    """Document 304, and its counterpart 412."""
+    view = problems(412)(view)
     return _only_documents(_blueprint.alt_response(304, description="The client has it already (`If-None-Match`)."))(
         view
     )

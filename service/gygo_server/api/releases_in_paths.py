@@ -12,7 +12,7 @@ from flask import Response, redirect, request
 from gygo_server.api.answers import IMMUTABLE, PRIVATE, Answer, known_tag, not_modified, question_etag, send
 from gygo_server.api.documented import below_a_release, may_be_not_modified
 from gygo_server.api.services import base_url, services
-from gygo_server.errors import NotFoundError
+from gygo_server.errors import NotFoundError, WithdrawnError
 
 LATEST = "latest"
 
@@ -58,6 +58,8 @@ def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
 
 def _redirect_to_latest(dataset: str) -> Response:
     found = services().library.dataset(dataset)
+    if found.latest is None and found.releases:
+        raise WithdrawnError(f"all releases of dataset {dataset!r} were withdrawn")
     if found.latest is None:
         raise NotFoundError("release", f"dataset {dataset!r} has no release")
     head, tail = f"/v1/datasets/{dataset}/releases/", request.path.split(f"/releases/{LATEST}", 1)[1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app, request
+from werkzeug.exceptions import BadRequest
 
 from gygo_server.api.answers import AnswerCache
 from gygo_server.library import Library
@@ -15,10 +17,12 @@ from gygo_server.store.bucket import Bucket
 
 EXTENSION = "gygo"
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?)(:[0-9]{1,5})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once an application, in ``app.py``. ``probe`` is the bucket with less patience, to ask whether it is there."""
+    """Made once an application, in ``app.py``. ``probe`` is the bucket with less patience, to ask if it is there."""
 
     settings: Settings
     bucket: Bucket
@@ -35,4 +39,11 @@ def services() -> Services:
 
 def base_url() -> str:
     """This service as the user reaches it, without a slash at the end."""
-    return (services().settings.public_url or request.host_url).rstrip("/")
+    public_url = services().settings.public_url
+    if public_url:
+        return public_url.rstrip("/")
+    # The header as it came: werkzeug decodes it, and what it decodes may not be fit for a URL or a header.
+    host = request.environ.get("HTTP_HOST", "")
+    if not _HOST.fullmatch(host):
+        raise BadRequest("the Host header does not name a host")
+    return f"{request.scheme}://{host}"

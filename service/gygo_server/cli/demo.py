@@ -144,6 +144,7 @@ def _draw_one(tree: Path, kind: Literal["binary", "palette"], seed: int) -> None
 
 def _publish_one(publication: Publication, bucket: Bucket, folder: Path) -> None:
     if _is_published(bucket, publication.dataset):
+        click.echo(f"{publication.dataset} is there already; for another state of it choose another --dir", err=True)
         return
     try:
         with ShownProgress() as progress:
@@ -224,7 +225,11 @@ The description of the API: {base}/docs/    Ctrl-C stops everything."""
 
 def _wait_for_end(store: SeaweedFS, gunicorn: subprocess.Popen[bytes]) -> None:
     while True:
-        time.sleep(0.5)
+        try:
+            time.sleep(0.5)
+        except KeyboardInterrupt:
+            click.echo("stopping, this may take ten seconds …", err=True)
+            raise
         if gunicorn.poll() is not None:
             raise DemoError("the service ended by itself; see service.log in the demo's folder")
         if not store.is_running:

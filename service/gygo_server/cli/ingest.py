@@ -94,9 +94,11 @@ def show_findings(findings: list[Finding]) -> None:
 
 def _outcome(publication: Publication, report: Report) -> str:
     name = f"{publication.dataset}/{publication.release}"
-    if not report.published:
-        return f"{name} is published already, with this content; nothing to do"
     transfer = report.transfer
+    if not report.published:
+        done = [f"{transfer.sent} archives that the bucket had lost were sent again"] if transfer.sent else []
+        done += ["the dataset's description was changed"] if report.described else []
+        return f"{name} is published already, with this content; {' and '.join(done) or 'nothing to do'}"
     left_out = f"; left out {len(report.left_out)} with faults" if report.left_out else ""
     return (
         f"published {name}: {report.videos} videos{left_out}; {transfer.sent} archives sent "

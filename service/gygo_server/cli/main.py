@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 
 import click
@@ -39,6 +40,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except GygoError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except sqlite3.Error as error:
+        click.echo(f"error: the folder that notes how far this is cannot be used: {error}; see --state-dir", err=True)
         sys.exit(1)
     except OSError as error:
         click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)

@@ -98,8 +98,8 @@ def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) 
     """
     bucket = _bucket()
     find_release(bucket, dataset, release)
-    if not yes:
-        click.confirm(f"withdraw {dataset}/{release} for good?", abort=True, err=True)
+    if not yes and not click.confirm(f"withdraw {dataset}/{release} for good?", err=True):
+        raise click.ClickException("nothing was withdrawn")
     withdraw(bucket, dataset, release, reason)
     click.echo(f"withdrew {dataset}/{release}")
 

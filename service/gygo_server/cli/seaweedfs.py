@@ -93,6 +93,16 @@ class SeaweedFS:
             self._process.wait()
             self._process = None
 
+    def pause(self) -> None:
+        """Let the server hang: its connections stay open, and nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a pause."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

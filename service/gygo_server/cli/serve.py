@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 
 import gygo_server
 from gygo_server.errors import SettingsError, StoreRefusedError, StoreUnavailableError
-from gygo_server.settings import Settings, describe_settings
+from gygo_server.settings import PREFIX, Settings, describe_settings
 from gygo_server.store.bucket import Bucket
 
 
@@ -48,9 +49,27 @@ def check_start(settings: Settings) -> None:
     try:
         Bucket(settings.s3).check()
     except StoreRefusedError as error:
-        raise SettingsError(f"GYGO_BUCKET: {settings.s3.bucket}: {error}") from None
+        where = settings.s3.endpoint or "AWS"
+        raise SettingsError(f"bucket {settings.s3.bucket} at {where} cannot be used: {error}") from None
     except StoreUnavailableError as error:
         click.echo(f"warning: {error}; starting all the same, /readyz tells when it is back", err=True)
+    _check_bind(settings.bind)
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX)):
+        if name not in {row.variable for row in describe_settings()}:
+            click.echo(f"warning: {name} is no setting of this service", err=True)
+
+
+def _check_bind(bind: str) -> None:
+    if bind.startswith("unix:"):
+        return
+    host, _, port = bind.rpartition(":")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(f"GYGO_BIND: {bind}: {error.strerror}") from None
 
 
 def gunicorn_command() -> list[str]:

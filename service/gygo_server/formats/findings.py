@@ -113,6 +113,10 @@ class Code(StrEnum):
     )
 
 
+#: Faults of a line in a split list, not of the video that it names: the line can be passed over.
+OF_LISTS = frozenset({str(Code.SPLIT_NAMES_MISSING_VIDEO), str(Code.SPLIT_NAMES_MISSING_FILE)})
+
+
 def shown(text: str) -> str:
     """``text`` as it may be printed and stored: control characters and broken UTF-8 are escaped, as in ``\\x1b``.
 

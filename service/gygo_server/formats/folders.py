@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,20 @@ from gygo_server.formats.names import is_litter, is_picture
 
 #: Deepest nesting that is read. Links may fan out without a loop; this bounds what they can cost.
 MAX_DEPTH = 16
+
+#: Largest list or table that is read: a million videos with long names come nowhere near.
+MAX_TEXT_BYTES = 256 << 20
+
+
+def read_small(path: Path) -> bytes:
+    """A list's or table's content.
+
+    Raises:
+        OSError: it cannot be read, or is too large to be one.
+    """
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return path.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)

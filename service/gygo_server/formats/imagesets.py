@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gygo_server.formats.findings import Code, Report, reason, shown
+from gygo_server.formats.folders import read_small
 from gygo_server.formats.names import is_litter
 from gygo_server.formats.source import SourceVideo
 
@@ -195,7 +196,7 @@ class _ListReader:
             if split_list.path.exists() and not split_list.path.is_file():  # a pipe would keep us waiting
                 self._report.fault(Code.UNREADABLE_LIST, split_list.relative, "the list is no file")
                 return None
-            return split_list.path.read_bytes().decode("utf-8")
+            return read_small(split_list.path).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             message = f"the list cannot be read: {reason(error)}"
             self._report.fault(Code.UNREADABLE_LIST, split_list.relative, message)

@@ -16,12 +16,14 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gygo_server.formats.findings import Code, Report, reason, shown
+from gygo_server.formats.folders import read_small
 from gygo_server.formats.source import SourceVideo
 
 _COLUMNS = ("video", "category", "attributes", "object")
@@ -51,7 +53,7 @@ def read_labels(root: Path, given: Path | None, videos: Sequence[SourceVideo], r
     relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
     labels = _Labels(relative, {video.name for video in videos}, report)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_small(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         labels.bad(Code.BAD_LABELS, f"the file cannot be read: {reason(error)}")
         return {}
@@ -181,8 +183,7 @@ class _Pairs(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        keys = [key for key, _ in pairs]
-        self.twice = sorted({key for key in keys if keys.count(key) > 1}) if len(self) < len(keys) else []
+        self.twice = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
 
 
 def _read_json(text: str, labels: _Labels) -> None:

@@ -44,8 +44,9 @@ class Journal:
 
     def has(self, video: SourceVideo, fingerprint: str) -> bool:
         """Whether the video was checked, and its files are still those."""
-        row = self._db.execute("SELECT fingerprint FROM checked WHERE video=?", [video.name]).fetchone()
-        return row is not None and row[0] == fingerprint
+        row = self._db.execute("SELECT fingerprint, archives FROM checked WHERE video=?", [video.name]).fetchone()
+        # Without archives it had a fault: what is asked again may have been mended.
+        return row is not None and row[0] == fingerprint and orjson.loads(row[1]) != []
 
     def record(self, video: str, fingerprint: str, findings: list[Finding], archives: list[Archive]) -> None:
         self._db.execute(
@@ -71,7 +72,7 @@ class Journal:
 
 
 def fingerprint(video: SourceVideo, told: MaskKind | None) -> str:
-    """Changes when any file of the video does: names, sizes and times of its files, and how its masks are read."""
+    """Changes when any file of the video does (names, sizes, times, inodes), or the way its masks are read."""
     digest = hashlib.sha256(f"{CHECKS_VERSION} {told}".encode())
     for sequence in video.sequences:
         for frame in sequence.frames:
@@ -81,7 +82,9 @@ def fingerprint(video: SourceVideo, told: MaskKind | None) -> str:
                 except OSError:  # the check itself will say what is wrong with it
                     continue
                 # Folders above the source may have names that are no UTF-8.
-                digest.update(os.fsencode(f"{sequence.resolution}\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0"))
+                # ctime too: copying a file can keep its time of modification, but not that of its change here.
+                told_by = f"{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\0"
+                digest.update(os.fsencode(f"{sequence.resolution}\0{path}\0{told_by}"))
     return digest.hexdigest()
 
 

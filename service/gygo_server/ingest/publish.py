@@ -7,6 +7,7 @@ journal. A reader sees the release whole or not at all.
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -25,6 +26,7 @@ from gygo_server.errors import (
     PublicationError,
 )
 from gygo_server.formats.davis import read_davis
+from gygo_server.formats.findings import OF_LISTS
 from gygo_server.formats.source import SourceVideo
 from gygo_server.ingest.check import check_source
 from gygo_server.ingest.journal import SCRATCH, Journal, state_folder
@@ -65,13 +67,19 @@ class Publication:
                 )
         if self.release in RESERVED_RELEASES:
             raise PublicationError(f"release {self.release!r}: this word stands for the newest release in URLs")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise PublicationError(f"fps {self.fps}: a number of frames a second is needed")
         for name in ("title", "description", "license", "homepage"):
             require_unicode(name, getattr(self, name))
 
 
 @dataclass(slots=True)
 class Report:
-    """What a publication found and did. ``published`` is False after a dry run, or when it was published before."""
+    """What a publication found and did.
+
+    ``published`` is False after a dry run, or when the release was there before; ``described``: the dataset's title
+    and so on were changed to what was told.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     videos: int = 0
@@ -79,6 +87,7 @@ class Report:
     splits: dict[str, str] = field(default_factory=dict)
     transfer: Transfer = field(default_factory=Transfer)
     published: bool = False
+    described: bool = False
 
     @property
     def faults(self) -> list[Finding]:
@@ -113,14 +122,16 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
             _build_catalogue(path, publication, report, videos, journal, _latest(bucket, dataset, scratch), progress)
             if entry:
                 _require_equal(path, bucket, publication, entry, scratch)
-            else:
-                report.transfer = upload(
-                    publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
-                )
-                catalogue = _upload_catalogue(path, publication, bucket)
-        if entry is None:
+            # Also for a release that is there: what the bucket has lost since is brought again.
+            report.transfer = upload(
+                publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
+            )
+            catalogue = None if entry else _upload_catalogue(path, publication, bucket)
+        if catalogue:
             _name_release(publication, bucket, catalogue)
             report.published = True
+        else:
+            report.described = _describe_anew(publication, bucket)
         shutil.rmtree(folder)
     return report
 
@@ -176,8 +187,11 @@ def _check(publication: Publication, journal: Journal, progress: Progress) -> tu
     report = Report(findings=list(tree.findings))
     for video in tree.videos:
         report.findings += journal.findings(video.name)
-    faulty = {finding.video for finding in report.faults}
-    if faulty and (None in faulty or not publication.leave_out_faulty):
+    if report.faults and not publication.leave_out_faulty:
+        raise FaultySourceError(report.findings)
+    # A list that names what is not there is no fault of the video, whose other lines count.
+    faulty = {finding.video for finding in report.faults if finding.code not in OF_LISTS}
+    if None in faulty:
         raise FaultySourceError(report.findings)
     videos = [video for video in tree.videos if video.name not in faulty]
     if not videos:
@@ -282,7 +296,7 @@ def _upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> t
 
 def _name_release(publication: Publication, bucket: Bucket, catalogue: tuple[str, int]) -> None:
     """The one step that readers see: add the release to ``dataset.json`` unless somebody else has."""
-    entry = ReleaseEntry(publication.release, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), *catalogue)
+    entry = ReleaseEntry(publication.release, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), *catalogue)
 
     def add(dataset: Dataset | None) -> Dataset:
         dataset = dataset or Dataset(publication.dataset, publication.title or publication.dataset)
@@ -292,11 +306,25 @@ def _name_release(publication: Publication, bucket: Bucket, catalogue: tuple[str
             raise AlreadyPublishedError(
                 f"release {publication.release!r} was published by somebody else in the meantime; nothing was changed"
             )
-        told = {name: getattr(publication, name) for name in ("title", "description", "license", "homepage")}
-        known = {name: value for name, value in told.items() if value is not None}
-        return replace(dataset, releases=(*dataset.releases, entry), **known)
+        return replace(dataset, releases=(*dataset.releases, entry), **_told(publication))
 
     change_dataset(bucket, publication.dataset, add)
+
+
+def _told(publication: Publication) -> dict[str, Any]:
+    """What the publication says of the dataset."""
+    told = {name: getattr(publication, name) for name in ("title", "description", "license", "homepage")}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _describe_anew(publication: Publication, bucket: Bucket) -> bool:
+    """Bring the dataset's title and so on up to what the publication says; whether anything changed."""
+    told = _told(publication)
+    found = read_dataset(bucket, publication.dataset)[0]
+    if found is None or all(getattr(found, name) == value for name, value in told.items()):
+        return False
+    change_dataset(bucket, publication.dataset, lambda now: replace(now or found, **told))
+    return True
 
 
 def change_dataset(bucket: Bucket, dataset: str, change: Callable[[Dataset | None], Dataset]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.errors import CorruptObjectError
-from gygo_server.model import Dataset, ReleaseEntry
+from gygo_server.model import SLUG, Dataset, ReleaseEntry
 from gygo_server.store import keys
 
 #: Readers refuse a file of a format they do not know.
@@ -29,21 +30,13 @@ def decode(content: bytes, dataset: str) -> Dataset:
         CorruptObjectError: the file is not one, or of another dataset.
     """
     try:
-        document = orjson.loads(content)
-        known = (document["format"], document["id"]) == (FORMAT, dataset)
-        found = Dataset(
-            id=document["id"],
-            title=document["title"],
-            description=document["description"],
-            license=document["license"],
-            homepage=document["homepage"],
-            releases=tuple(_decode_release(entry) for entry in document["releases"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptObjectError(f"{keys.dataset_file(dataset)}: not a dataset file ({error!r})") from error
-    if not known:
+        read = _DatasetSchema().load(orjson.loads(content))
+    except (ValueError, ValidationError) as error:
+        raise CorruptObjectError(f"{keys.dataset_file(dataset)}: not a dataset file: {error}") from error
+    if (read.pop("format"), read["id"]) != (FORMAT, dataset):
         raise CorruptObjectError(f"{keys.dataset_file(dataset)}: of another format, or of another dataset")
-    return found
+    releases = tuple(_decode_release(entry) for entry in read.pop("releases"))
+    return Dataset(**read, releases=releases)
 
 
 def _encode_release(dataset: str, entry: ReleaseEntry) -> dict[str, Any]:
@@ -53,14 +46,43 @@ def _encode_release(dataset: str, entry: ReleaseEntry) -> dict[str, Any]:
     return {**document, "catalogue": {"key": key, "sha256": sha256, "bytes": size}}
 
 
-def _decode_release(document: dict[str, Any]) -> ReleaseEntry:
-    catalogue = document["catalogue"]
-    return ReleaseEntry(
-        id=str(document["id"]),
-        published_at=document["published_at"],
-        catalogue_sha256=catalogue["sha256"],
-        catalogue_size=catalogue["bytes"],
-        visibility=document["visibility"],
-        withdrawn_at=document["withdrawn_at"],
-        withdrawn_reason=document["withdrawn_reason"],
-    )
+def _decode_release(read: dict[str, Any]) -> ReleaseEntry:
+    catalogue = read.pop("catalogue")
+    return ReleaseEntry(**read, catalogue_sha256=catalogue["sha256"], catalogue_size=catalogue["bytes"])
+
+
+def _text(*, optional: bool = False, pattern: str | None = None) -> fields.String:
+    checks = [validate.Regexp(pattern + r"\Z")] if pattern else []
+    return fields.String(required=True, allow_none=optional, validate=checks)
+
+
+# The hash and the ids become names of files here: nothing else may pass.
+class _CatalogueSchema(Schema):
+    key = _text()
+    sha256 = _text(pattern=r"[0-9a-f]{64}")
+    bytes = fields.Integer(required=True, strict=True, validate=validate.Range(0, 2**62))
+
+
+class _ReleaseSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    id = _text(pattern=SLUG.pattern)
+    published_at = _text()
+    visibility = _text()
+    withdrawn_at = _text(optional=True)
+    withdrawn_reason = _text(optional=True)
+    catalogue = fields.Nested(_CatalogueSchema, required=True, unknown=EXCLUDE)
+
+
+class _DatasetSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    format = fields.Raw(required=True)
+    id = _text(pattern=SLUG.pattern)
+    title = _text()
+    description = _text(optional=True)
+    license = _text(optional=True)
+    homepage = _text(optional=True)
+    releases = fields.List(fields.Nested(_ReleaseSchema), required=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: A file's time of last use is written at most this often: a hot file costs no write a request.
 USE_RESOLUTION_SECONDS = 60
 PARTIAL = ".partial-"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DiskCache:
@@ -43,6 +46,8 @@ class DiskCache:
             CacheUnavailableError: the file is larger than the cache, or than what parallel fetches leave of it, or the
                 disk does not take it.
         """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"not a SHA-256: {sha256!r}")  # it becomes a file's name
         path = self._path(sha256)
         held = _open_whole(path, size)
         if held is not None:
@@ -57,6 +62,10 @@ class DiskCache:
             lock.unlink(missing_ok=True)
             return held
 
+    def discard(self, sha256: str) -> None:
+        """Forget a file that turned out not to be what it was when it was fetched."""
+        Path(self._path(sha256)).unlink(missing_ok=True)
+
     def bytes_held(self) -> int:
         """Bytes on disk, partial files included."""
         return sum(size for _, size, _ in self._files())
@@ -69,7 +78,7 @@ class DiskCache:
         locks = self.folder / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = locks / name
-        with lock.open("wb") as file:
+        with lock.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield lock
 

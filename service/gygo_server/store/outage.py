@@ -12,7 +12,7 @@ AWAY_SECONDS = 1.0
 
 
 class Outage:
-    """While the store is known to be silent, one caller at a time finds out whether it still is; the others fail at once.
+    """While the store is known to be silent, one caller at a time finds out if it still is; the others fail at once.
 
     ``ask_seconds`` is how long finding out may take.
     """
