@@ -186,3 +186,16 @@ def test_a_release_that_is_not_there_names_those_that_are(bucket: Bucket, releas
         find_release(bucket, release, "r9")
     done = gygo_server("releases", "list", "no-such-dataset")
     assert (done.returncode, done.stderr) == (1, "Error: there is no dataset 'no-such-dataset' in the bucket\n")
+
+
+def test_a_spoilt_dataset_file_does_not_hide_the_other_datasets(
+    bucket: Bucket, release: str, gygo_server: Command
+) -> None:
+    bucket.put(keys.dataset_file(f"{release}-spoilt"), b"not JSON", replaces=None)
+    listed = gygo_server("releases", "list")
+    assert listed.returncode == 0
+    assert release in listed.stdout
+    assert f"warning: {release}-spoilt/dataset.json: not a dataset file" in listed.stderr
+    asked = gygo_server("releases", "list", f"{release}-spoilt")
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "not a dataset file" in asked.stderr

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.publish import open_catalogue, read_dataset
 from gygo_server.ingest.releases import find_release, verify, withdraw
 from gygo_server.model import Dataset
@@ -34,7 +35,15 @@ def list_releases(dataset: str | None, plain: bool) -> None:
     """List the releases of DATASET, or of all datasets."""
     bucket = _bucket()
     ids = [dataset] if dataset else sorted(filter(None, map(keys.dataset_of_prefix, bucket.prefixes())))
-    found = [each for each in (read_dataset(bucket, name)[0] for name in ids) if each is not None]
+    found: list[Dataset] = []
+    for name in ids:
+        try:
+            each, _ = read_dataset(bucket, name)
+            found += [each] if each else []
+        except CorruptObjectError as error:
+            if dataset:
+                raise
+            click.echo(f"warning: {error}", err=True)  # one spoilt file must not hide the other datasets
     if dataset and not found:
         raise click.ClickException(f"there is no dataset {dataset!r} in the bucket")
     rows = [row for each in found for row in _rows(each)]
