@@ -28,8 +28,8 @@ bench: install
 install: $(VENV)/.installed
 
 # The lock decides what is installed; the stamp, whether it has to be looked at again.
-$(VENV)/.installed: pyproject.toml uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --all-extras
+$(VENV)/.installed: pyproject.toml client/pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --inexact --all-packages --extra demo --extra fast
 	@touch $@
 
 .uv/bin/uv:

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from flask import Flask
 
+from gygo.disk_cache import DiskCache
 from gygo_server.api import (
+    clips,
     compression,
     datasets,
     documentation,
@@ -14,6 +16,7 @@ from gygo_server.api import (
     health,
     problems,
     releases,
+    samples,
     videos,
 )
 from gygo_server.api.answers import AnswerCache
@@ -24,10 +27,12 @@ from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
-from gygo_server.store.disk_cache import DiskCache
 
 #: A readiness check that takes longer is given up by whoever asks.
 PROBE_SECONDS = 2.0
+
+#: A question in a request's body is at most so long: a thousand clips are a hundredth of it.
+MAX_QUESTION_BYTES = 4 << 20
 
 
 def create_app() -> Flask:
@@ -44,6 +49,7 @@ def create_app() -> Flask:
 def create_app_with_settings(settings: Settings) -> Flask:
     """The service with these settings. Nothing is opened or connected before the first request."""
     app = Flask("gygo_server", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_QUESTION_BYTES
     app.url_map.strict_slashes = False
     app.url_map.converters["index"] = frames.IndexConverter
     bucket = Bucket(settings.s3)
@@ -64,7 +70,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     compression.register(app)
     problems.register(app)
     api = documentation.register(app)
-    for part in (datasets, releases, videos, frames, health):
+    for part in (datasets, releases, videos, frames, clips, samples, health):
         api.register_blueprint(part.blueprint)
     around = CrossOrigin(app.wsgi_app, settings.cors_origins)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The only tree of exceptions.
+"""The only tree of exceptions, but for those of the disk cache, which is the client's (`gygo.errors`).
 
 GygoError
 ├── SettingsError            the service or a command cannot start with these settings
@@ -9,7 +9,6 @@ GygoError
 │   │   └── StoreSilentError      no answer at all
 │   ├── StoreRefusedError         wrong credentials, no such bucket
 │   └── CorruptObjectError        the bytes are not those that were published
-├── CacheUnavailableError    the local disk cannot hold what it should
 ├── NotFoundError            no such dataset, release, video, frame … (404)
 ├── WithdrawnError           the release was published and taken back (410)
 ├── InvalidQuestionError     a field of a request is wrong (422)
@@ -62,10 +61,6 @@ class CorruptObjectError(StoreError):
     """An object's bytes do not have the hash they were published with."""
 
 
-class CacheUnavailableError(GygoError):
-    """The disk cache cannot hold this file: the disk is full, read-only, or the file is larger than the cache."""
-
-
 class NotFoundError(GygoError):
     """What was asked for does not exist. ``kind`` is the word of the model: dataset, release, video, …
 
@@ -94,7 +89,7 @@ class InvalidQuestionError(GygoError):
     """Fields of a request that cannot be answered as they are."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        super().__init__("; ".join(f"{error.field or 'the question'}: {error.message}" for error in errors))
         self.errors = tuple(errors)
 
 

@@ -18,9 +18,10 @@ from uuid import uuid4
 
 import structlog
 
+from gygo.disk_cache import DiskCache
+from gygo.errors import CacheUnavailableError
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.errors import (
-    CacheUnavailableError,
     CorruptObjectError,
     NotFoundError,
     ObjectNotFoundError,
@@ -31,7 +32,6 @@ from gygo_server.errors import (
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store import dataset_file, keys
 from gygo_server.store.bucket import Bucket
-from gygo_server.store.disk_cache import DiskCache
 
 log = structlog.get_logger()
 

@@ -63,6 +63,14 @@ class Member(NamedTuple):
     sha256: str
 
 
+class Piece(NamedTuple):
+    """A file of an archive with its tar header and its padding: the bytes ``[start, end)``."""
+
+    start: int
+    end: int
+    member: Member
+
+
 @dataclass(frozen=True, slots=True)
 class FrameFiles:
     """One frame of one archive.

@@ -16,7 +16,7 @@ from gygo_server.model import Member
 from gygo_server.store import keys
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
-from gygo_server.store.disk_cache import DiskCache
+from gygo.disk_cache import DiskCache
 
 CONTENT = bytes(range(256)) * 40
 OFFSET, SIZE = 512, 700

@@ -13,7 +13,7 @@ import pytest
 from gygo_server.errors import CorruptObjectError
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store import dataset_file
-from gygo_server.store.disk_cache import DiskCache
+from gygo.disk_cache import DiskCache
 
 DATASET = Dataset(
     "gygo", "GyGO", None, "CC0", "https://example.org", (ReleaseEntry("r1", "2026-01-01T00:00:00Z", "ab" * 32, 4096),)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flask import request
+import orjson
+from flask import Request, request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.fields import DelimitedList
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
 
 from gygo_server.errors import FieldError, InvalidQuestionError
 
@@ -33,7 +35,14 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 class _Parser(FlaskParser):
     """webargs with unknown parameters as errors, and errors as ours."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE, "json": RAISE}
+
+    def _raw_load_json(self, req: Request) -> Any:
+        # Not json.loads: it takes NaN, and nesting as deep as the stack.
+        try:
+            return orjson.loads(req.get_data())
+        except orjson.JSONDecodeError as error:
+            raise InvalidQuestionError([FieldError("json", "", f"not JSON: {error}")]) from None
 
     def handle_error(
         self, error: ValidationError, req: Any, schema: Schema, *, error_status_code: Any, error_headers: Any
@@ -71,6 +80,22 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
         return decorate
 
+    def body(self, schema: type[Schema]) -> Decorator:
+        """Give the view the request's JSON, read by ``schema``, as its next argument."""
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            read = self.arguments(schema(), location="json")(view)
+
+            @wraps(read)
+            def wrapper(*arguments: Any, **path: Any) -> Any:
+                if not request.is_json:
+                    raise UnsupportedMediaType("the question is asked in JSON: send Content-Type: application/json")
+                return read(*arguments, **path)
+
+            return wrapper
+
+        return decorate
+
     def route(self, rule: str, **options: Any) -> Decorator:
         """Register a view, whose name is also that of the operation in generated clients."""
 
@@ -96,20 +121,38 @@ def _refuse_repeated(once: Container[str]) -> None:
 
 
 def field_errors(messages: Any, schema: Schema) -> list[FieldError]:
-    """marshmallow's nested messages (location → field → …) as a flat list."""
-    known = ", ".join(sorted(field.data_key or name for name, field in schema.fields.items()))
+    """marshmallow's nested messages (location → field → …) as a flat list; inner fields as ``clips.3.start``."""
     return [
-        FieldError(location, field, _explain(text, known))
+        FieldError(location, field, text)
         for location, by_field in messages.items()
-        for field, text in (by_field.items() if isinstance(by_field, dict) else [("", by_field)])
+        for field, text in _flatten(by_field, schema, inner=location == "json")
     ]
 
 
-def _explain(text: Any, known: str) -> str:
-    if isinstance(text, dict):  # a list field: the messages of its elements
-        return " ".join(_explain(each, known) for each in text.values())
+def _flatten(messages: Any, schema: Schema | None, *, inner: bool, field: str = "") -> Iterator[tuple[str, str]]:
+    if not isinstance(messages, dict):
+        yield field, _explain(messages, schema)
+    elif field and not inner:  # a list in a query: the messages of its elements
+        yield field, " ".join(_explain(each, None) for each in messages.values())
+    else:
+        for name, found in messages.items():
+            below = schema if isinstance(name, int) else _schema_below(schema, name, found)
+            path = field if name == "_schema" else f"{field}.{name}" if field else str(name)
+            yield from _flatten(found, below, inner=inner, field=path)
+
+
+def _schema_below(schema: Schema | None, name: str, messages: Any) -> Schema | None:
+    """The schema that explains the messages of a field: its own, or the one it stands in when it has none."""
+    field = schema.fields.get(name) if schema is not None else None
+    element = field.inner if isinstance(field, fields.List) else field
+    nested = element.schema if isinstance(element, fields.Nested) else None
+    return nested if nested is not None and isinstance(messages, dict) else schema
+
+
+def _explain(text: Any, schema: Schema | None) -> str:
     sentence = " ".join(map(str, text)) if isinstance(text, list) else str(text)
-    if sentence == "Unknown field.":
+    if sentence == "Unknown field." and schema is not None:
+        known = ", ".join(sorted(field.data_key or name for name, field in schema.fields.items()))
         return f"no such parameter here; there are: {known}" if known else "no parameters are taken here"
     return sentence
 
@@ -119,6 +162,15 @@ class Whole(fields.Integer):
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, str) and not _WHOLE.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class JsonWhole(Whole):
+    """A whole number in JSON: no text, no ``true``, no ``3.0``."""
+
+    def _validated(self, value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
 

@@ -19,6 +19,8 @@ _MEANINGS = {
     404: "There is no such thing.",
     410: "The release was withdrawn.",
     412: "The answer is not the one that `If-Match` names.",
+    413: "The question is too long.",
+    415: "The question is not sent as JSON.",
     416: "The range lies outside of the file.",
     422: "A parameter is wrong or unknown; `errors` names it.",
     502: "The object store does not hold what was published.",

@@ -72,13 +72,30 @@ def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None 
     return response
 
 
-def _answer_ours(error: errors.GygoError) -> Response:
+def describe(error: errors.GygoError) -> dict[str, Any]:
+    """One of our exceptions as part of another answer: `type`, `title`, `status`, `detail`."""
+    problem = _problem_of(error) or INTERNAL
+    return {
+        "type": f"urn:gygo:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": str(error),
+    }
+
+
+def _problem_of(error: errors.GygoError) -> Problem | None:
     problem = next((problem for kind, problem in TABLE if isinstance(error, kind)), None)
+    if problem is not None and isinstance(error, errors.NotFoundError):
+        return problem._replace(code=f"{error.kind}-not-found")
+    return problem
+
+
+def _answer_ours(error: errors.GygoError) -> Response:
+    problem = _problem_of(error)
     if problem is None:
         return _answer_unforeseen(error)
     found: list[errors.FieldError] = []
     if isinstance(error, errors.NotFoundError):
-        problem = problem._replace(code=f"{error.kind}-not-found")
         found = [errors.FieldError("query", error.field, str(error))] if error.field else []
     elif isinstance(error, errors.InvalidQuestionError):
         found = list(error.errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, request
@@ -28,31 +29,51 @@ UNSATISFIABLE = Problem(416, "range-not-satisfiable", "The range lies outside of
 
 def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype: str) -> Response:
     """A frame or mask as its publisher made it, or the part of it that the request asks for."""
-    known = known_tag(member.sha256)
+    digest = ("Repr-Digest", f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:")  # RFC 9530
+    return send_bytes(
+        lambda start, stop: _body(release, archive, member, start, stop),
+        size=member.size,
+        etag=member.sha256,
+        headers=[("Content-Type", mimetype), digest],
+    )
+
+
+def send_bytes(
+    body: Callable[[int, int], Any],
+    *,
+    size: int,
+    etag: str,
+    headers: list[tuple[str, str]],
+    cache_control: str = IMMUTABLE,
+) -> Response:
+    """``size`` bytes that are known by ``etag``, or the range of them that the request asks for.
+
+    ``body`` gives the bytes from the first to before the second of its arguments; it is not called when none are sent.
+    """
+    known = known_tag(etag)
     if known is not None:
-        return not_modified(known, IMMUTABLE)
-    span = _requested_span(member)
-    start, stop = span or (0, member.size)
+        return not_modified(known, cache_control)
+    span = _requested_span(size, etag)
+    start, stop = span or (0, size)
     if start >= stop:
         problem = answer(
             UNSATISFIABLE,
-            f"the file has {member.size} bytes",
-            [FieldError("headers", "Range", f"ask for bytes from 0 to {member.size - 1}")],
+            f"there are {size} bytes",
+            [FieldError("headers", "Range", f"ask for bytes from 0 to {size - 1}")],
         )
-        problem.headers["Content-Range"] = f"bytes */{member.size}"
+        problem.headers["Content-Range"] = f"bytes */{size}"
         return problem
     headers = [
-        ("Content-Type", mimetype),
+        *headers,
         ("Content-Length", str(stop - start)),
         ("Accept-Ranges", "bytes"),
-        ("ETag", f'"{member.sha256}"'),
-        ("Cache-Control", IMMUTABLE),
-        ("Repr-Digest", f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:"),  # RFC 9530
+        ("ETag", f'"{etag}"'),
+        ("Cache-Control", cache_control),
     ]
     if span:
-        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{member.size}"))
-    body = None if request.method == "HEAD" else _body(release, archive, member, start, stop)
-    return Response(body, 206 if span else 200, headers, direct_passthrough=True)
+        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+    content = None if request.method == "HEAD" else body(start, stop)
+    return Response(content, 206 if span else 200, headers, direct_passthrough=True)
 
 
 def _body(release: Release, archive: ArchiveRow, member: Member, start: int, stop: int) -> Any:
@@ -65,22 +86,23 @@ def _body(release: Release, archive: ArchiveRow, member: Member, start: int, sto
     return wrap_file(request.environ, file)
 
 
-def _requested_span(member: Member) -> tuple[int, int] | None:
+def _requested_span(size: int, etag: str) -> tuple[int, int] | None:
     """First byte and end of the range asked for, an empty one when it lies outside; None when the whole is to be sent.
 
     Several ranges at once, other units and a failed If-Range are answered with the whole, as RFC 9110 allows.
     """
     headers = request.headers
-    if "Range" not in headers or request.method != "GET":
+    # RFC 9110 defines ranges for GET; where a POST only carries a large question, they mean the same.
+    if "Range" not in headers or request.method == "HEAD":
         return None
     # Not werkzeug's parser: it takes "-0" for "0-", and a suffix longer than the file for one outside of it.
     wanted = _ONE_RANGE.fullmatch(headers["Range"])
     # A weak tag never matches, nor does a date, as these files have none.
-    if wanted is None or ("If-Range" in headers and headers["If-Range"].strip() != f'"{member.sha256}"'):
+    if wanted is None or ("If-Range" in headers and headers["If-Range"].strip() != f'"{etag}"'):
         return None
     first, last, suffix = wanted.groups()
     if suffix is not None:
-        return max(0, member.size - int(suffix)), member.size
+        return max(0, size - int(suffix)), size
     if last and int(last) < int(first):
         return None  # "5-2" is no range
-    return int(first), min(int(last) + 1, member.size) if last else member.size
+    return int(first), min(int(last) + 1, size) if last else size

@@ -238,6 +238,66 @@ class FramePageSchema(_PageSchema):
     items = _list(FrameSchema)
 
 
+class PlaceSchema(Schema):
+    offset = _count("First byte in the archive.")
+    size = _count("Bytes.")
+
+
+class LocatedFrameSchema(Schema):
+    index = _count("From 0.")
+    name = _string("The published stem.")
+    image = fields.Nested(PlaceSchema, required=True, allow_none=True)
+    mask = fields.Nested(PlaceSchema, required=True, allow_none=True)
+
+
+class ClipProblemSchema(Schema):
+    type = _string()
+    title = _string()
+    status = fields.Integer(required=True)
+    detail = _string()
+
+
+class LocatedClipSchema(Schema):
+    """Where a clip's bytes are; of one that cannot be had, why not."""
+
+    video = _string()
+    start = _count("Index of the first frame.")
+    length = _count("Number of frames.")
+    step = _count("From each frame to the next.")
+    resolution = fields.String()
+    mask_kind = fields.String(metadata={"enum": ["binary", "palette", "none"]})
+    url = fields.String(metadata=_about("Signed; of the archive."))
+    expires_at = fields.String(metadata=_about("When the URL ends: RFC 3339, UTC."))
+    range = fields.Nested(ByteRangeSchema, metadata=_about("The bytes [start, end) of the archive hold the clip."))
+    headers = fields.Dict(
+        keys=fields.String(), values=fields.String(), metadata=_about("To be sent to `url`, to get just those bytes.")
+    )
+    archive = fields.Nested(ArchiveSchema)
+    frames = fields.List(fields.Nested(LocatedFrameSchema))
+    error = fields.Nested(ClipProblemSchema)
+
+
+class LocatedClipsSchema(Schema):
+    items = _list(LocatedClipSchema, "In the order asked.")
+
+
+class SampledClipSchema(Schema):
+    video = _string("Id of the video.")
+    start = _count("Index of the first frame.")
+    length = _count("Number of frames.")
+    step = _count("From each frame to the next.")
+
+
+class SamplePageSchema(Schema):
+    items = _list(SampledClipSchema)
+    next = fields.String(
+        required=True, allow_none=True, metadata=_about("URL of the next batch; null: this rank's epoch ends here.")
+    )
+    total = _count("Clips of this rank in the epoch.")
+    epoch_clips = _count("Clips of all ranks in the epoch.")
+    too_short = _count("Videos that are too short for a clip.")
+
+
 class CheckSchema(Schema):
     status = _string()
     checks = fields.Dict(keys=fields.String(), values=fields.String(), metadata=_about("ok, or why not."))

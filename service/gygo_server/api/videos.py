@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -15,12 +15,9 @@ from marshmallow import fields, validate
 from gygo_server.api import pages
 from gygo_server.api.answers import PRIVATE, Answer
 from gygo_server.api.arguments import (
-    MAX_COUNT,
-    MAX_VALUES,
     Blueprint,
     Nothing,
     Page,
-    Whole,
     chosen_fields,
     resolution_parameter,
 )
@@ -29,8 +26,9 @@ from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services
+from gygo_server.api.video_filters import VideosFilterQuery, video_filter
 from gygo_server.catalogue.reader import ArchiveRow
-from gygo_server.catalogue.video_query import SORTS, VideoFilter
+from gygo_server.catalogue.video_query import SORTS
 from gygo_server.errors import NotFoundError
 from gygo_server.library import Release
 from gygo_server.store import keys
@@ -43,29 +41,7 @@ blueprint = Blueprint(
 )
 
 
-def _values(about: str) -> fields.List[Any]:
-    return fields.List(
-        fields.String(validate=validate.Length(1, 200)),
-        validate=validate.Length(max=MAX_VALUES),
-        metadata={"description": about},
-    )
-
-
-def _bound(about: str) -> Whole:
-    return Whole(validate=validate.Range(0, MAX_COUNT), metadata={"description": about})
-
-
-class VideosQuery(Page):
-    category = _values("Videos of this category, or with an object of it. Several times: any of them.")
-    split = _values("Videos in this split. Several times: any of them.")
-    attribute = _values("Videos with this attribute. Several times: all of them.")
-    min_frames = _bound("At least so many frames.")
-    max_frames = _bound("At most so many frames.")
-    min_objects = _bound("At least so many objects.")
-    q = fields.String(
-        validate=validate.Length(1, 200),
-        metadata={"description": "Words, or beginnings of words, of the name, the categories and the attributes."},
-    )
+class VideosQuery(VideosFilterQuery, Page):
     sort = fields.String(
         load_default="name",
         validate=validate.OneOf([sign + name for name in SORTS for sign in ("", "-")]),
@@ -75,7 +51,6 @@ class VideosQuery(Page):
         validate=validate.OneOf(["archive_url"]),
         metadata={"description": "`archive_url`: with a signed URL of each video's archive."},
     )
-    resolution = resolution_parameter("Videos that have this resolution; the signed URLs are of it too.")
     chosen = chosen_fields(names_of(VideoSchema))
 
 
@@ -86,13 +61,7 @@ class VideosQuery(Page):
 @blueprint.query(VideosQuery)
 def list_videos(query: dict[str, Any], release: Release) -> Answer:
     """List the videos of a release, filtered and in order, in pages."""
-    chosen = VideoFilter(
-        category=tuple(query.get("category", ())),
-        split=tuple(query.get("split", ())),
-        attribute=tuple(query.get("attribute", ())),
-        resolution=_resolution_to_filter(release, query.get("resolution")),
-        **{name: query.get(name) for name in ("min_frames", "max_frames", "min_objects", "q")},
-    )
+    chosen = video_filter(query, release)
     question = ["videos", release.entry.catalogue_sha256, query["sort"], astuple(chosen)]
     shape = (int,) if query["sort"].removeprefix("-") == "name" else (int, int)
     rows = release.catalogue.videos(
@@ -112,20 +81,6 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
         total=release.catalogue.count(chosen),
         immutable=not with_urls,
     )
-
-
-def _resolution_to_filter(release: Release, resolution: str | None) -> str | None:
-    """The resolution that videos must have; None when all of them have it.
-
-    Raises:
-        NotFoundError: no video of the release has it.
-    """
-    known = {each["resolution"]: each["videos"] for each in release.catalogue.release["resolutions"]}
-    if resolution is not None and resolution not in known:
-        raise NotFoundError(
-            "resolution", f"the release has no resolution {resolution!r}; it has: {', '.join(known)}", "resolution"
-        )
-    return resolution if known.get(resolution) != release.catalogue.release["counts"]["videos"] else None
 
 
 class VideoQuery(Nothing):
@@ -156,7 +111,7 @@ class ArchiveQuery(Nothing):
 def get_archive(query: dict[str, Any], release: Release, video: str) -> Response:
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
-    url, _ = _sign(release, video, archive, request.method)
+    url = sign_archive(release, video, archive, request.method).url
     response = redirect(url, 307)
     response.headers["Cache-Control"] = PRIVATE
     assert isinstance(response, Response)  # noqa: S101
@@ -185,7 +140,14 @@ def find_archive(release: Release, video: str, resolution: str | None) -> Archiv
     return find_archive(release, video, names[0])
 
 
-Sign = Callable[[str], tuple[str, str]]
+class Signed(NamedTuple):
+    """A signed URL, and when it ends (RFC 3339, UTC)."""
+
+    url: str
+    expires_at: str
+
+
+Sign = Callable[[str], Signed]
 
 
 def _item(url: str, video: str, document: str, chosen: list[str] | None, sign: Sign | None) -> bytes:
@@ -210,11 +172,11 @@ def _item(url: str, video: str, document: str, chosen: list[str] | None, sign: S
 
 
 def _signer(release: Release, resolution: str | None) -> Sign:
-    return lambda video: _sign(release, video, find_archive(release, video, resolution), "GET")
+    return lambda video: sign_archive(release, video, find_archive(release, video, resolution), "GET")
 
 
-def _sign(release: Release, video: str, archive: ArchiveRow, method: str) -> tuple[str, str]:
-    """A signed URL of the archive, and when it ends (RFC 3339, UTC)."""
+def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:
+    """A signed URL of the archive, for GET or HEAD."""
     seconds = services().settings.url_seconds
     name = f"{release.dataset.id}-{release.entry.id}-{video.replace(':', '-')}-{archive.resolution}.tar"
     url = services().bucket.presign(
@@ -224,4 +186,4 @@ def _sign(release: Release, video: str, archive: ArchiveRow, method: str) -> tup
         filename=name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_"),
     )
     ends = datetime.now(UTC) + timedelta(seconds=seconds)
-    return url, ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Signed(url, ends.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -10,7 +10,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from gygo_server.catalogue.schema import INDEX_MASK, SCHEMA_VERSION
 from gygo_server.catalogue.video_query import SORTS, Condition, VideoFilter, condition, ranges_after
@@ -55,6 +57,7 @@ class Catalogue:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
         # A release never changes: what is asked again and again is kept.
         self._count_where = lru_cache(maxsize=1024)(self._count_where_uncached)
+        self.frame_counts = lru_cache(maxsize=8)(self._frame_counts)
         self.archive = lru_cache(maxsize=4096)(self._archive)
         self.image = lru_cache(maxsize=8192)(self._image)
         self.mask = lru_cache(maxsize=8192)(self._mask)
@@ -100,6 +103,18 @@ class Catalogue:
         if facet is not None:
             return self._facet_count(facet[0], (facet[1],))
         return self._count_where(question)
+
+    def _frame_counts(self, question: VideoFilter) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row numbers and numbers of frames of the videos that the filter selects, in the order of names."""
+        where = self._condition(question)
+        with self._connection() as db:
+            rows = db.execute(f"SELECT v.n, v.frames FROM videos AS v WHERE {where.sql} ORDER BY v.n", where.parameters)  # noqa: S608
+            both = np.fromiter((number for row in rows for number in row), np.int64).reshape(-1, 2)
+        return both[:, 0], both[:, 1].copy()
+
+    def id_of(self, n: int) -> str:
+        """The id of the video with this row number."""
+        return str(self._row("SELECT id FROM videos WHERE n=?", [n])[0])
 
     def video(self, video: str) -> str | None:
         """A video's JSON, None when there is no such video."""
@@ -150,7 +165,7 @@ class Catalogue:
         first = after if after is not None else (1 << 62 if descending else -1)
         sign, order = ("<", "DESC") if descending else (">", "ASC")
         rows = self._rows(
-            f"SELECT {_FRAME} FROM frames AS f WHERE {where.sql} AND idx {sign} ? ORDER BY idx {order} LIMIT ?",  # noqa: S608
+            f"SELECT {_FRAME} FROM frames AS f WHERE {where.sql} AND f.idx {sign} ? ORDER BY f.idx {order} LIMIT ?",  # noqa: S608
             [*where.parameters, first, limit],
         )
         if not rows:
@@ -170,6 +185,16 @@ class Catalogue:
         ):
             regions.setdefault(index, []).append(Region(object_id, Box(x, y, width, height), area))
         return [_frame(row, masks.get(row[0]), tuple(regions.get(row[0], ()))) for row in rows]
+
+    def clip(self, archive: ArchiveRow, start: int, length: int, step: int) -> list[FrameFiles]:
+        """The frames ``start``, ``start + step``, … of an archive, as many of ``length`` as it has; without objects."""
+        rows = self._rows(
+            f'SELECT {_FRAME}, m."offset", m.size, m.sha256 '  # noqa: S608
+            "FROM frames AS f LEFT JOIN masks AS m ON m.a=f.a AND m.idx=f.idx AND m.object_id=? "
+            "WHERE f.a=? AND f.idx BETWEEN ? AND ? AND (f.idx - ?) % ? = 0 ORDER BY f.idx",
+            [INDEX_MASK, archive.a, start, start + (length - 1) * step, start, step],
+        )
+        return [_frame(row[:7], None if row[7] is None else Member(row[7], row[8], row[9].hex()), ()) for row in rows]
 
     def frame(self, archive: ArchiveRow, index: int) -> FrameFiles | None:
         """One frame by its index."""
@@ -238,7 +263,7 @@ _ARCHIVES = (
     "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, v.id "
     "FROM archives AS r JOIN videos AS v ON v.n = r.n"
 )
-_FRAME = 'idx, name, "start", "end", image_offset, image_size, image_sha256'
+_FRAME = 'f.idx, name, "start", "end", image_offset, image_size, image_sha256'
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -18,7 +18,10 @@ from gygo_server.model import Archive, FrameFiles, Member
 #: 1980-01-01T00:00:00Z: `tar` warns of times before, as "implausibly old".
 MEMBER_TIME = 315532800
 
-_END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
+#: Headers take whole blocks, and so do files.
+BLOCK = tarfile.BLOCKSIZE
+
+END_OF_ARCHIVE = bytes(2 * BLOCK)
 
 
 class SourceChangedError(PublicationError):
@@ -31,6 +34,19 @@ class Packed(NamedTuple):
     start: int
     member: Member
     end: int
+
+
+def file_header(name: str, size: int) -> bytes:
+    """What stands before a file of ``size`` bytes in a tar."""
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mtime = MEMBER_TIME
+    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+
+def padding(size: int) -> int:
+    """Bytes that fill up a file's last block."""
+    return -size % BLOCK
 
 
 def write_archive(video: str, sequence: CheckedSequence, target: IO[bytes]) -> Archive:
@@ -86,19 +102,16 @@ class _Tar:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
             raise SourceChangedError(f"{path}: changed while it was being published; run the command again")
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        member.mtime = MEMBER_TIME
         start = self._offset
-        self._write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict"))
+        self._write(file_header(name, len(content)))
         offset = self._offset
         self._write(content)
-        self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
+        self._write(bytes(padding(len(content))))
         return Packed(start, Member(offset, len(content), sha256), self._offset)
 
     def finish(self) -> tuple[str, int]:
         """End the archive; its SHA-256 and its size in bytes."""
-        self._write(_END_OF_ARCHIVE)
+        self._write(END_OF_ARCHIVE)
         return self._digest.hexdigest(), self._offset
 
     def _write(self, content: bytes) -> None:

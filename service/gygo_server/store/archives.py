@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from gygo_server.errors import CacheUnavailableError, CorruptObjectError
-from gygo_server.model import Member
+from gygo.disk_cache import DiskCache
+from gygo.errors import CacheUnavailableError
+from gygo_server.errors import CorruptObjectError
+from gygo_server.model import Member, Piece
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
-from gygo_server.store.disk_cache import DiskCache
+
+#: Bytes read at a time.
+CHUNK = 256 << 10
 
 
 class ArchiveReader:
@@ -26,15 +31,72 @@ class ArchiveReader:
         Raises:
             StoreError: the archive is not cached and the bucket does not give it, or gives other bytes.
         """
-        key = keys.archive(dataset, archive_sha256)
-
-        def fetch(target: BinaryIO) -> None:
-            self._bucket.download(key, target, archive_sha256)
-
         try:
-            return self._cache.open(archive_sha256, archive_size, fetch), member.offset
+            return self._open(dataset, archive_sha256, archive_size), member.offset
         except CacheUnavailableError:
-            content = self._bucket.get_range(key, member.offset, member.size)
-            if hashlib.sha256(content).hexdigest() != member.sha256:
-                raise CorruptObjectError(f"{key}: bytes at {member.offset} are not those published") from None
+            content = self._bucket.get_range(keys.archive(dataset, archive_sha256), member.offset, member.size)
+            _verify(content, member)
             return io.BytesIO(content), 0
+
+    def read(
+        self, dataset: str, archive_sha256: str, archive_size: int, pieces: Iterable[Piece], skip: int = 0
+    ) -> Iterator[bytes]:
+        """The bytes of these pieces, one after the other, from the ``skip``-th on, in chunks.
+
+        Raises:
+            StoreError: as :meth:`open_member`, before the first chunk or, without a cache, at any of them.
+        """
+        try:
+            file = self._open(dataset, archive_sha256, archive_size)
+        except CacheUnavailableError:
+            yield from self._read_apart(dataset, archive_sha256, pieces, skip)
+            return
+        with file:
+            for start, end in _spans(pieces):
+                if skip >= end - start:
+                    skip -= end - start
+                    continue
+                file.seek(start + skip)
+                left, skip = end - start - skip, 0
+                while left:
+                    chunk = file.read(min(CHUNK, left))
+                    if not chunk:
+                        raise CorruptObjectError(f"archive {archive_sha256} ends before its members do")
+                    left -= len(chunk)
+                    yield chunk
+
+    def _open(self, dataset: str, archive_sha256: str, archive_size: int) -> BinaryIO:
+        def fetch(target: BinaryIO) -> None:
+            self._bucket.download(keys.archive(dataset, archive_sha256), target, archive_sha256)
+
+        return self._cache.open(archive_sha256, archive_size, fetch)
+
+    def _read_apart(self, dataset: str, archive_sha256: str, pieces: Iterable[Piece], skip: int) -> Iterator[bytes]:
+        """Without a cache: a file at a time, each verified, so that no more than one is held."""
+        for piece in pieces:
+            if skip >= piece.end - piece.start:
+                skip -= piece.end - piece.start
+                continue
+            content = self._bucket.get_range(
+                keys.archive(dataset, archive_sha256), piece.start, piece.end - piece.start
+            )
+            begin = piece.member.offset - piece.start
+            _verify(content[begin : begin + piece.member.size], piece.member)
+            yield content[skip:]
+            skip = 0
+
+
+def _spans(pieces: Iterable[Piece]) -> Iterator[tuple[int, int]]:
+    """The pieces, those that touch as one."""
+    start, end = 0, 0
+    for piece in pieces:
+        if piece.start != end and end > start:
+            yield start, end
+        start, end = (piece.start, piece.end) if piece.start != end else (start, piece.end)
+    if end > start:
+        yield start, end
+
+
+def _verify(content: bytes, member: Member) -> None:
+    if hashlib.sha256(content).hexdigest() != member.sha256:
+        raise CorruptObjectError(f"bytes at {member.offset} of an archive are not those published")

@@ -1,8 +1,8 @@
-"""Whole files of the bucket on local disk: bounded in bytes, least recently used out first, shared by processes.
+"""Whole archives and catalogues on local disk: bounded in bytes, least recently used out first, shared by processes.
 
-Any number of gunicorn workers use one folder. A file is fetched once however many ask for it at the same time (a
-lock a file), is complete and verified before it has its name, and stays readable for whoever has it open when it is
-evicted. Nothing here is state: the folder may be deleted at any time.
+Any number of processes use one folder: gunicorn workers, DataLoader workers. A file is fetched once however many ask
+for it at the same time (a lock a file), is complete and verified before it has its name, and stays readable for whoever
+has it open when it is evicted. Nothing here is state: the folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from gygo_server.errors import CacheUnavailableError
+from gygo.errors import CacheUnavailableError
 
 if TYPE_CHECKING:
     _TemporaryFile = tempfile._TemporaryFileWrapper[bytes]
@@ -93,7 +93,7 @@ class DiskCache:
             try:
                 # Held while it is open: a partial file that can be locked belongs to a process that died.
                 fcntl.flock(partial, fcntl.LOCK_EX)
-                if size:
+                if size and hasattr(os, "posix_fallocate"):  # macOS has none
                     os.posix_fallocate(partial.fileno(), 0, size)
             except OSError:
                 with partial:

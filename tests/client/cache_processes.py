@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from gygo_server.errors import CacheUnavailableError
-from gygo_server.store.disk_cache import DiskCache
+from gygo.disk_cache import DiskCache
+from gygo.errors import CacheUnavailableError
 
 
 def fetch_slowly(content: bytes, log: Path, seconds: float) -> Callable[[BinaryIO], None]:

@@ -1,0 +1,223 @@
+"""Clips from the store: where their bytes are, by the service's word, and one ranged GET each.
+
+The service signs a URL and names a byte range for each clip; the bytes come from the store and do not pass it. With a
+disk cache, whole archives are fetched, verified and kept, and clips are read from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from gygo.clip import Clip, ClipRequest
+from gygo.errors import CacheUnavailableError, CorruptDataError, InvalidRequestError, NotFoundError, UnreachableError
+from gygo.http import RefusedUrlError
+
+if TYPE_CHECKING:
+    from gygo.client import Release
+    from gygo.disk_cache import DiskCache
+
+T = TypeVar("T")
+
+#: Clips whose places are asked for in one request.
+LOCATE_AT_ONCE = 128
+
+#: A URL with less than this of its life left, in seconds, is not used any more.
+MARGIN = 5.0
+
+#: Times that a URL is asked for again when the store refuses it, or a transfer breaks off, without a byte gained.
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class LocatedClip:
+    """A clip and where its bytes are: ``[start, end)`` of its archive, at ``url`` until ``deadline`` (monotonic)."""
+
+    release: Release
+    request: ClipRequest
+    answer: dict[str, Any]
+    deadline: float
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.answer["range"]["start"], self.answer["range"]["end"]
+
+    def clip(self, content: bytes) -> Clip:
+        """The clip, from its bytes."""
+        offset = self.span[0]
+        frames = self.answer["frames"]
+
+        def file(member: dict[str, int] | None) -> bytes | None:
+            if member is None:
+                return None
+            begin = member["offset"] - offset
+            return content[begin : begin + member["size"]]
+
+        return Clip(
+            dataset=self.release.dataset,
+            release=self.release.id,
+            request=self.request,
+            resolution=self.answer["resolution"],
+            mask_kind=self.answer["mask_kind"],
+            names=tuple(frame["name"] for frame in frames),
+            image_files=tuple(file(frame["image"]) for frame in frames),
+            mask_files=tuple(file(frame["mask"]) for frame in frames),
+        )
+
+
+class ClipFetcher:
+    """Fetches clips of any releases, at one resolution. Safe for threads."""
+
+    def __init__(
+        self,
+        *,
+        resolution: str | None = None,
+        images: bool = True,
+        masks: bool = True,
+        cache: DiskCache | None = None,
+    ) -> None:
+        self._wanted = {"resolution": resolution, "images": images, "masks": masks}
+        self._cache = cache
+
+    def locate(self, release: Release, requests: Sequence[ClipRequest]) -> list[LocatedClip]:
+        """Where these clips are.
+
+        Raises:
+            NotFoundError, InvalidRequestError: one of them cannot be had.
+        """
+        asked = {
+            "clips": [
+                {"video": each.video, "start": each.start, "length": each.length, "step": each.step}
+                for each in requests
+            ],
+            **{name: value for name, value in self._wanted.items() if value is not None},
+        }
+        answer = release.http.ask("POST", f"{release.path}/clips", {"delivery": "urls"}, asked)
+        located = []
+        for request, item in zip(requests, answer.document["items"], strict=True):
+            if "error" in item:
+                kind = NotFoundError if item["error"]["status"] == 404 else InvalidRequestError
+                raise kind(item["error"]["status"], item["error"]["detail"], item["error"]["type"])
+            located.append(LocatedClip(release, request, item, answer.deadline(item["expires_at"]) - MARGIN))
+        return located
+
+    def fetch(self, located: LocatedClip) -> Clip:
+        """The clip's bytes; with a new URL when the old one has expired.
+
+        Raises:
+            UnreachableError, CorruptDataError: the store does not give them.
+        """
+        if self._cache is not None:
+            try:
+                return located.clip(self._from_cache(self._cache, located))
+            except CacheUnavailableError:
+                pass  # a clip at a time, then
+        for _ in range(TRIES):
+            located = self._fresh(located)
+            try:
+                return located.clip(located.release.http.get_range(located.answer["url"], *located.span))
+            except RefusedUrlError as error:
+                refusal = error
+                located = self._renewed(located)
+        raise UnreachableError(f"{refusal}, also a new one") from refusal
+
+    def _from_cache(self, cache: DiskCache, located: LocatedClip) -> bytes:
+        archive = located.answer["archive"]
+
+        def fill(target: BinaryIO) -> None:
+            self._download(located, target)
+
+        start, end = located.span
+        with cache.open(archive["sha256"], archive["bytes"], fill) as file:
+            return os.pread(file.fileno(), end - start, start)
+
+    def _download(self, located: LocatedClip, target: BinaryIO) -> None:
+        """The whole archive, verified; goes on where it broke off."""
+        archive = located.answer["archive"]
+        done, idle = 0, 0
+        while done < archive["bytes"]:
+            located = self._fresh(located)
+            try:
+                gained = located.release.http.download(located.answer["url"], target, done)
+            except RefusedUrlError:
+                gained = 0
+                located = self._renewed(located)
+            done += gained
+            idle = 0 if gained else idle + 1
+            if idle == TRIES:
+                raise UnreachableError(f"the archive of {located.request.video!r} breaks off again and again")
+        target.flush()
+        target.seek(0)
+        digest = hashlib.file_digest(target, "sha256").hexdigest()  # type: ignore[arg-type]
+        if digest != archive["sha256"]:
+            raise CorruptDataError(f"the archive of {located.request.video!r} is not what was published: {digest}")
+
+    def _fresh(self, located: LocatedClip) -> LocatedClip:
+        return located if time.monotonic() < located.deadline else self._renewed(located)
+
+    def _renewed(self, located: LocatedClip) -> LocatedClip:
+        return self.locate(located.release, [located.request])[0]
+
+
+def prefetched(
+    fetcher: ClipFetcher,
+    wanted: Iterable[tuple[Release, ClipRequest]],
+    work: Callable[[Clip], T],
+    *,
+    connections: int,
+    ahead: int,
+) -> Iterator[T]:
+    """The wanted clips in order, each put through ``work`` by the thread that fetched it.
+
+    At most ``connections`` requests to the store are in flight, and at most ``ahead`` clips fetched or on their way.
+    """
+
+    def fetch(located: LocatedClip) -> T:
+        return work(fetcher.fetch(located))
+
+    asking = ThreadPoolExecutor(1, "gygo-locate")
+    fetching = ThreadPoolExecutor(connections, "gygo-fetch")
+    coming: deque[Future[T]] = deque()
+    try:
+        located = _located(fetcher, iter(wanted), asking, connections)
+        for each in located:
+            coming.append(fetching.submit(fetch, each))
+            if len(coming) >= ahead:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        asking.shutdown(wait=False, cancel_futures=True)
+        fetching.shutdown(wait=False, cancel_futures=True)
+
+
+def _located(
+    fetcher: ClipFetcher, wanted: Iterator[tuple[Release, ClipRequest]], asking: ThreadPoolExecutor, first: int
+) -> Iterator[LocatedClip]:
+    """Where the wanted clips are; the next lot is asked for while this one is used."""
+
+    def locate(lot: list[tuple[Release, ClipRequest]]) -> list[LocatedClip]:
+        places: dict[int, LocatedClip] = {}
+        by_release = sorted(range(len(lot)), key=lambda at: id(lot[at][0]))
+        for _, group in groupby(by_release, key=lambda at: id(lot[at][0])):
+            members = list(group)
+            found = fetcher.locate(lot[members[0]][0], [lot[at][1] for at in members])
+            places.update(zip(members, found, strict=True))
+        return [places[at] for at in range(len(lot))]
+
+    size = first  # a short one first, so that the first clip is soon there
+    asked: deque[Future[list[LocatedClip]]] = deque()
+    while True:
+        while len(asked) < 2 and (lot := list(islice(wanted, size))):
+            asked.append(asking.submit(locate, lot))
+            size = min(2 * size, LOCATE_AT_ONCE)
+        if not asked:
+            return
+        yield from asked.popleft().result()

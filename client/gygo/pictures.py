@@ -1,0 +1,100 @@
+"""From published bytes to arrays: frames as RGB, masks as object ids.
+
+A mask is labels, not a picture: its values are read as they are written, and only nearest neighbour resizes it.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gygo.errors import UnreadablePictureError
+
+try:
+    import simplejpeg
+except ImportError:  # the extra `fast`
+    simplejpeg = None
+
+#: Height and width in pixels.
+Size = tuple[int, int]
+Void = Literal["keep", "zero"]
+MaskKind = Literal["binary", "palette", "none"]
+
+#: From this value on, a pixel of a binary mask belongs to the object, whose id is 1.
+BINARY_CUT = 128
+#: "Do not count this pixel", in palette masks.
+VOID = 255
+
+
+def decode_image(content: bytes, size: Size | None = None) -> NDArray[np.uint8]:
+    """A frame as H×W×3 uint8 RGB. With ``size``, scaled to cover it and cut out of the middle.
+
+    Raises:
+        UnreadablePictureError: it cannot be decoded.
+    """
+    if size is None and simplejpeg is not None and simplejpeg.is_jpeg(content):
+        return _decode_fast(content)
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+            if size is not None:
+                # libjpeg decodes at 1/2, 1/4 or 1/8 where that is still large enough: several times as fast.
+                picture.draft("RGB", (size[1], size[0]))
+                return np.asarray(_cover(picture.convert("RGB"), size, Image.Resampling.BILINEAR))
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadablePictureError(f"a frame that cannot be decoded: {error}") from error
+
+
+def decode_mask(
+    content: bytes, kind: MaskKind = "palette", size: Size | None = None, void: Void = "keep"
+) -> NDArray[np.uint8]:
+    """A mask as H×W uint8 object ids; 0 is background. With ``size``, as the frame: nearest neighbour, cut out.
+
+    ``kind`` says how its values are to be read. ``void="zero"`` makes 255 of palette masks background.
+
+    Raises:
+        UnreadablePictureError: it cannot be decoded.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+            labels = _labels(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadablePictureError(f"a mask that cannot be decoded: {error}") from error
+    if kind == "binary":
+        labels = (labels >= BINARY_CUT).astype(np.uint8)
+    elif void == "zero":
+        labels = np.where(labels == VOID, np.uint8(0), labels)
+    if size is not None:
+        labels = np.asarray(_cover(Image.fromarray(labels), size, Image.Resampling.NEAREST))
+    return labels
+
+
+def _decode_fast(content: bytes) -> NDArray[np.uint8]:
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError as error:
+        raise UnreadablePictureError(f"a frame that cannot be decoded: {error}") from error
+    return pixels
+
+
+def _labels(picture: Image.Image) -> NDArray[np.uint8]:
+    """The values of a mask of mode ``P``, ``L``, ``1``, ``LA`` or ``RGBA`` (grey): its first channel."""
+    if picture.mode == "1":
+        return np.asarray(picture).astype(np.uint8) * np.uint8(255)
+    labels = np.asarray(picture).astype(np.uint8, copy=False)
+    return labels if labels.ndim == 2 else np.ascontiguousarray(labels[:, :, 0])
+
+
+def _cover(picture: Image.Image, size: Size, how: Image.Resampling) -> Image.Image:
+    """Scaled so that it covers ``size``, as little as possible, and what stands over cut off on both sides."""
+    height, width = size
+    scale = max(width / picture.width, height / picture.height)
+    box_width, box_height = width / scale, height / scale
+    left, top = (picture.width - box_width) / 2, (picture.height - box_height) / 2
+    return picture.resize((width, height), how, box=(left, top, left + box_width, top + box_height))
