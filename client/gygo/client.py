@@ -297,7 +297,7 @@ class Video:
             found = self.archives[0]
         if found is None:
             known = ", ".join(each.resolution for each in self.archives)
-            raise NotFoundError(404, f"video {self.id!r} has no resolution {resolution!r}; it has: {known}")
+            raise NotFoundError(f"video {self.id!r} has no resolution {resolution!r}; it has: {known}", status=404)
         return found
 
     def frames(

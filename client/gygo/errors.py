@@ -22,13 +22,10 @@ class GygoError(Exception):
 class ServerError(GygoError):
     """The service or the store answered with an error. ``status`` is HTTP's, ``type`` the problem's (RFC 9457)."""
 
-    def __init__(self, status: int, message: str, type: str = "about:blank") -> None:  # noqa: A002
+    def __init__(self, message: str, *, status: int = 0, type: str = "about:blank") -> None:  # noqa: A002
         super().__init__(message)
         self.status = status
         self.type = type
-
-    def __reduce__(self) -> tuple[object, ...]:  # DataLoader workers send their errors home
-        return type(self), (self.status, str(self), self.type)
 
 
 class NotFoundError(ServerError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from gygo.clip import Clip, ClipRequest
 from gygo.errors import CacheUnavailableError, CorruptDataError, InvalidRequestError, NotFoundError, UnreachableError
-from gygo.http import RefusedUrlError
+from gygo.http import TRIES, RefusedUrlError
 
 if TYPE_CHECKING:
     from gygo.client import Release
@@ -29,11 +29,8 @@ T = TypeVar("T")
 #: Clips whose places are asked for in one request.
 LOCATE_AT_ONCE = 128
 
-#: A URL with less than this of its life left, in seconds, is not used any more.
-MARGIN = 5.0
-
-#: Times that a URL is asked for again when the store refuses it, or a transfer breaks off, without a byte gained.
-TRIES = 5
+#: A URL is used until so much of its life is left.
+MARGIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -104,8 +101,9 @@ class ClipFetcher:
         for request, item in zip(requests, answer.document["items"], strict=True):
             if "error" in item:
                 kind = NotFoundError if item["error"]["status"] == 404 else InvalidRequestError
-                raise kind(item["error"]["status"], item["error"]["detail"], item["error"]["type"])
-            located.append(LocatedClip(release, request, item, answer.deadline(item["expires_at"]) - MARGIN))
+                raise kind(item["error"]["detail"], status=item["error"]["status"], type=item["error"]["type"])
+            life = answer.deadline(item["expires_at"]) - answer.received
+            located.append(LocatedClip(release, request, item, answer.received + (1 - MARGIN) * life))
         return located
 
     def fetch(self, located: LocatedClip) -> Clip:

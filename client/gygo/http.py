@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, ResponseError
+from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util import Retry, Timeout
 
 from gygo.errors import (
@@ -31,6 +31,9 @@ from gygo.errors import (
 
 USER_AGENT = "gygo/0.1.0"
 CHUNK = 1 << 20
+
+#: Times that something is asked for again which breaks off without a byte gained.
+TRIES = 5
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds: half of the first pause before another attempt, and the longest one.
@@ -105,7 +108,8 @@ class Http:
             return Timed(json.loads(answer.data), time.monotonic(), at)
         except ValueError:
             raise ServerError(
-                answer.status, f"{url} answers something that is not JSON: is this a GyGO server?"
+                f"{_without_query(url)} answers something that is not JSON: is this a GyGO server?",
+                status=answer.status,
             ) from None
 
     def get_bytes(self, url: str, query: Query | None = None) -> bytes:
@@ -117,9 +121,19 @@ class Http:
         return Stream(self, self._url(url, None), json.dumps(body).encode())
 
     def location(self, url: str, query: Query | None = None) -> str:
-        """Where a path of the service redirects to, outside of it."""
-        answer = self._service("GET", url, query, follow_out=False)
-        return urljoin(self._url(url, query), answer.headers["Location"])
+        """Where the service sends those who ask for this path: to another path, on this host or on the store's."""
+        target = self._url(url, query)
+        for _ in range(5):
+            answer = self._try("GET", target, self._headers(target))
+            if answer.status >= 400:
+                raise problem(answer.status, answer.data, target)
+            if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                break
+            following = urljoin(target, answer.headers["Location"])
+            if urlsplit(following).path != urlsplit(target).path:
+                return following
+            target = following  # the service itself, by https or another name
+        raise ServerError(f"{_without_query(target)} does not lead to the store", status=answer.status)
 
     def get_range(self, url: str, start: int, end: int) -> bytes:
         """Bytes ``[start, end)`` of what a signed URL of the store names.
@@ -150,7 +164,7 @@ class Http:
             _accept_store(answer, url)
             if offset and answer.status != 206:
                 raise CorruptDataError(f"{_without_query(url)}: the store does not know ranges")
-            for chunk in answer.stream(CHUNK):
+            while chunk := answer.read1(CHUNK):  # not read(): it keeps what came before it broke off
                 target.write(chunk)
                 written += len(chunk)
         except HTTPError:
@@ -173,9 +187,7 @@ class Http:
             raise problem(answer.status, content, url)
         return answer
 
-    def _service(
-        self, method: str, url: str, query: Query | None, body: Any = None, *, follow_out: bool = True
-    ) -> urllib3.BaseHTTPResponse:
+    def _service(self, method: str, url: str, query: Query | None, body: Any = None) -> urllib3.BaseHTTPResponse:
         target = self._url(url, query)
         content = None if body is None else json.dumps(body).encode()
         for _ in range(5):
@@ -187,11 +199,8 @@ class Http:
                 if answer.status >= 400:
                     raise problem(answer.status, answer.data, target)
                 return answer
-            following = urljoin(target, answer.headers.get("Location", ""))
-            if not follow_out and not self._is_ours(following):
-                return answer
-            target = following
-        raise ServerError(310, f"{target} redirects again and again")
+            target = urljoin(target, answer.headers.get("Location", ""))
+        raise ServerError(f"{_without_query(target)} redirects again and again")
 
     def _headers(self, url: str) -> dict[str, str]:
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
@@ -209,15 +218,30 @@ class Http:
         return absolute + ("?" + urlencode([(n, _text(v)) for n, v in given], doseq=True) if given else "")
 
     def _try(self, method: str, url: str, headers: Mapping[str, str], **more: Any) -> urllib3.BaseHTTPResponse:
-        try:
-            return self._pool().request(
-                method, url, headers=headers, timeout=self._timeout, redirect=False, retries=self._retries, **more
-            )
-        except MaxRetryError as error:
-            why = error.reason if isinstance(error.reason, ResponseError) else type(error.reason).__name__
-            raise UnreachableError(f"{_without_query(url)}: no answer ({why}), however often it was tried") from error
-        except HTTPError as error:
-            raise UnreachableError(f"{_without_query(url)}: no answer ({type(error).__name__})") from error
+        # Not urllib3's own loop: it writes each URL that it tries again to the log, and signed ones are secrets.
+        retries = self._retries
+        while True:
+            answer: urllib3.BaseHTTPResponse | None = None
+            failure: HTTPError | None = None
+            try:
+                answer = self._pool().request(
+                    method, url, headers=headers, timeout=self._timeout, redirect=False, retries=False, **more
+                )
+            except HTTPError as error:
+                failure = error
+            else:
+                if answer.status not in _LATER:
+                    return answer
+            try:
+                retries = retries.increment(method, url, answer, failure)
+            except MaxRetryError:
+                if answer is not None:
+                    return answer
+                why = type(failure).__name__
+                raise UnreachableError(f"{_without_query(url)}: no answer ({why}), however often tried") from failure
+            if answer is not None:
+                answer.drain_conn()
+            retries.sleep(answer)
 
     def _pool(self) -> urllib3.PoolManager:
         pid = os.getpid()
@@ -243,14 +267,15 @@ class Stream:
         """Up to ``size`` bytes, less only at the end; all that is left when negative."""
         parts: list[bytes] = []
         wanted = size if size >= 0 else 1 << 62
-        for _ in range(100):
-            while wanted and (part := self._read_some(min(wanted, CHUNK))):
-                parts.append(part)
-                wanted -= len(part)
-            if not wanted or self._position == self._total:
-                return b"".join(parts)
-            self.close()
-        raise UnreachableError(f"{self._url}: breaks off again and again")
+        idle = 0
+        while wanted and self._position != self._total:
+            part = self._read_some(min(wanted, CHUNK))
+            parts.append(part)
+            wanted -= len(part)
+            idle = 0 if part else idle + 1
+            if idle == TRIES:
+                raise UnreachableError(f"{self._url}: breaks off again and again")
+        return b"".join(parts)
 
     def close(self) -> None:
         """Hang up."""
@@ -262,10 +287,12 @@ class Stream:
         if self._answer is None:
             self._answer = self._open()
         try:
-            content = self._answer.read(size)
+            content = self._answer.read1(size)  # not read(): it keeps what came before it broke off
         except HTTPError:
             self.close()
             return b""
+        if not content:
+            self.close()
         self._position += len(content)
         return content
 
@@ -279,10 +306,10 @@ class Stream:
             raise CorruptDataError(f"{self._url}: broke off, and has changed since")
         if not self._position:
             self._etag = answer.headers.get("ETag")
-            length = answer.headers.get("Content-Length")
-            if length is None:
+            length = answer.headers.get("Content-Length", "")
+            if not length.isdecimal():
                 answer.close()
-                raise ServerError(answer.status, f"{self._url}: the answer does not say how long it is")
+                raise ServerError(f"{self._url}: the answer does not say how long it is", status=answer.status)
             self._total = int(length)
         return answer
 
@@ -293,9 +320,9 @@ def problem(status: int, content: bytes, url: str) -> ServerError:
     try:
         document = json.loads(content)
         fields = "; ".join(f"{error['field']}: {error['message']}" for error in document.get("errors", ()))
-        return kind(status, fields or document["detail"], document["type"])
+        return kind(fields or document["detail"], status=status, type=document["type"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        return kind(status, f"{_without_query(url)} answers {status}")
+        return kind(f"{_without_query(url)} answers {status}", status=status)
 
 
 def _retries(patience: float) -> Retry:

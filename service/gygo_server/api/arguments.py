@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator
 from functools import wraps
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
@@ -26,6 +27,9 @@ MAX_COUNT = 2**31 - 1
 
 #: Values of one parameter that may be given several times, at most.
 MAX_VALUES = 50
+
+#: Errors told of one request, at most: a question of megabytes may have hundreds of thousands.
+MAX_ERRORS = 100
 
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
@@ -122,11 +126,12 @@ def _refuse_repeated(once: Container[str]) -> None:
 
 def field_errors(messages: Any, schema: Schema) -> list[FieldError]:
     """marshmallow's nested messages (location → field → …) as a flat list; inner fields as ``clips.3.start``."""
-    return [
+    found = (
         FieldError(location, field, text)
         for location, by_field in messages.items()
         for field, text in _flatten(by_field, schema, inner=location == "json")
-    ]
+    )
+    return list(islice(found, MAX_ERRORS))
 
 
 def _flatten(messages: Any, schema: Schema | None, *, inner: bool, field: str = "") -> Iterator[tuple[str, str]]:
@@ -173,6 +178,28 @@ class JsonWhole(Whole):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
+
+
+class JsonTruth(fields.Boolean):
+    """``true`` or ``false`` in JSON: no 1, no "yes"."""
+
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *more, **kwargs)
+
+
+class BoundedList(fields.List):  # type: ignore[type-arg]
+    """A list in JSON whose length is looked at before its elements are: a million of them are not worth the work."""
+
+    def __init__(self, inner: fields.Field[Any], *, length: validate.Length, **more: Any) -> None:
+        super().__init__(inner, validate=length, **more)
+        self._length = length
+
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            self._length(value)
+        return super()._deserialize(value, *more, **kwargs)
 
 
 class Nothing(Schema):

@@ -1,16 +1,18 @@
 """Clips as tars, sent as they are read.
 
 All sizes are known from the catalogue, so an answer says how long it is before its first byte, has a strong entity
-tag, and can be gone on with by `Range` and `If-Range` where it broke off. A clip that turns out not to be had when its
-turn comes is replaced by a note of exactly its size; a store that is away breaks the answer off, to be gone on with.
+tag, and can be gone on with by `Range` and `If-Range` where it broke off. In a batch, a clip that turns out not to be
+had when its turn comes is replaced by a note of exactly its size; without room in the cache to see that beforehand, it
+is just a spoilt file of it. A store that is away breaks the answer off, to be gone on with.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,7 +26,7 @@ from gygo_server.api.problems import describe
 from gygo_server.api.published_bytes import send_bytes
 from gygo_server.api.request_log import current_request_id
 from gygo_server.api.services import services
-from gygo_server.errors import CorruptObjectError, GygoError, ObjectNotFoundError
+from gygo_server.errors import CorruptObjectError, GygoError, ObjectNotFoundError, StoreError
 from gygo_server.formats.clips import END, note, note_filling
 from gygo_server.library import Release
 from gygo_server.store.archives import ArchiveReader
@@ -43,7 +45,7 @@ class Part(NamedTuple):
 
 def send_clip(release: Release, clip: FoundClip) -> Response:
     """One clip's members: of neighbouring frames it is one range of the archive, as it is."""
-    parts = [_clip_part(services().archives, release, clip)]
+    parts = [_clip_part(services().archives, release, clip, None)]
     return _send(release, parts, [clip.describe(), clip.wanted], IMMUTABLE)
 
 
@@ -51,19 +53,20 @@ def send_clips(
     release: Release,
     asked: Sequence[ClipQuestion],
     wanted: Wanted,
-    found: Sequence[FoundClip | GygoError],
+    found: Iterable[FoundClip | GygoError],
     *,
     described: bool,
 ) -> Response:
     """Clips in the order asked, each with a note before it when ``described``; for one that cannot be had, a note."""
     archives = services().archives
     parts: list[Part] = []
+    lost: dict[str, StoreError] = {}
     for number, (question, clip) in enumerate(zip(asked, found, strict=True)):
         if isinstance(clip, GygoError):
             about = {"clip": number, **question._asdict(), **describe(clip)}
             parts.append(_literal(note(f"clips/{number:05}.error.json", about)))
             continue
-        part = _clip_part(archives, release, clip, number)
+        part = _clip_part(archives, release, clip, _Notes(number, question, lost))
         if described:
             frames = [{"index": each.index, "name": each.name, "mask": each.mask is not None} for each in clip.frames]
             about = {"clip": number, **clip.describe(), "bytes": part.size, "frames": frames}
@@ -85,21 +88,43 @@ def _send(release: Release, parts: Sequence[Part], question: Any, cache_control:
     )
 
 
-def _clip_part(archives: ArchiveReader, release: Release, clip: FoundClip, number: int = 0) -> Part:
-    size = sum(piece.end - piece.start for piece in clip.pieces())
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """Notes that stand for the bytes of one of an answer's clips.
+
+    ``lost`` are the archives that the answer cannot have: one that is spoilt is not fetched again for each clip of it.
+    """
+
+    number: int
+    asked: ClipQuestion
+    lost: dict[str, StoreError]
+
+    def __call__(self, error: StoreError, size: int, skip: int) -> Iterator[bytes]:
+        about = {"clip": self.number, **self.asked._asdict(), **describe(error)}
+        return note_filling(f"clips/{self.number:05}.error.json", about, size, skip)
+
+
+def _clip_part(archives: ArchiveReader, release: Release, clip: FoundClip, notes: _Notes | None) -> Part:
+    """A clip as a part of an answer. Where it turns out not to be had, it is an error, unless there are ``notes``."""
     asked = ClipQuestion(clip.video, clip.start, len(clip.frames), clip.step)
     wanted, archive = clip.wanted, clip.archive
+    size = sum(piece.end - piece.start for piece in clip.pieces())
 
     def read(skip: int) -> Generator[bytes, None, None]:
+        if notes is not None and archive.sha256 in notes.lost:
+            yield from notes(notes.lost[archive.sha256], size, skip)
+            return
         # Found once more rather than kept: a thousand clips may have a hundred thousand frames.
         pieces = find_clip(release, asked, wanted).pieces()
-        chunks = archives.read(release.dataset.id, archive.sha256, archive.size, pieces, skip)
+        chunks = archives.read(release.dataset.id, archive.sha256, archive.size, pieces, skip, notes)
         try:
             first = next(chunks)
         except (ObjectNotFoundError, CorruptObjectError) as error:
-            log.warning("clip cannot be had", video=clip.video, reason=str(error))
-            about = {"clip": number, **asked._asdict(), **describe(error)}
-            yield note_filling(f"clips/{number:05}.error.json", about, size)[skip:]
+            if notes is None:
+                raise
+            log.warning("clip cannot be had", video=asked.video, reason=str(error))
+            notes.lost[archive.sha256] = error
+            yield from notes(error, size, skip)
             return
         yield first
         yield from chunks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -10,9 +10,18 @@ from flask import Response
 from marshmallow import Schema, fields, validate
 
 from gygo_server.api.answers import PRIVATE, Answer, send
-from gygo_server.api.arguments import MAX_COUNT, Blueprint, JsonWhole, Nothing, Whole, resolution_parameter
+from gygo_server.api.arguments import (
+    MAX_COUNT,
+    Blueprint,
+    BoundedList,
+    JsonTruth,
+    JsonWhole,
+    Nothing,
+    Whole,
+    resolution_parameter,
+)
 from gygo_server.api.clip_tars import send_clip, send_clips
-from gygo_server.api.documented import BINARY, answers, may_be_not_modified, problems
+from gygo_server.api.documented import BINARY, also, answers, may_be_not_modified, problems
 from gygo_server.api.found_clips import MAX_LENGTH, ClipQuestion, FoundClip, Wanted, find_clip
 from gygo_server.api.problems import describe
 from gygo_server.api.releases_in_paths import in_release
@@ -83,21 +92,21 @@ class ClipSchema(Schema):
 
 
 class ClipsBody(Schema):
-    clips = fields.List(
+    clips = BoundedList(
         fields.Nested(ClipSchema),
+        length=validate.Length(1, MAX_CLIPS),
         required=True,
-        validate=validate.Length(1, MAX_CLIPS),
         metadata={"description": "In the order wanted."},
     )
     resolution = resolution_parameter()
-    images = fields.Boolean(load_default=True, metadata=_IMAGES)
-    masks = fields.Boolean(load_default=True, metadata=_MASKS)
+    images = JsonTruth(load_default=True, metadata=_IMAGES)
+    masks = JsonTruth(load_default=True, metadata=_MASKS)
     on_error = fields.String(
         load_default="note",
         validate=validate.OneOf(["note", "fail"]),
         metadata={"description": "A clip that cannot be had: `note` it in its place, or `fail` the request at once."},
     )
-    describe = fields.Boolean(
+    describe = JsonTruth(
         load_default=False,
         metadata={"description": "In a tar: a `clips/<number>.json` before each clip, saying what it is."},
     )
@@ -112,9 +121,8 @@ class ClipsQuery(Nothing):
 
 
 @blueprint.route("/clips", methods=["POST"])
-@answers(
-    200, LocatedClipsSchema, description="`delivery=urls`; `delivery=tar`, the default, is an `application/x-tar`."
-)
+@answers(200, LocatedClipsSchema)
+@also(200, BINARY, content_type="application/x-tar", description="The clips, or where they are, as `delivery` says.")
 @answers(206, BINARY, content_type="application/x-tar", description="The range asked for.")
 @problems(413, 415, 416)
 @may_be_not_modified
@@ -136,9 +144,10 @@ def post_clips(query: dict[str, Any], body: dict[str, Any], release: Release) ->
         raise InvalidQuestionError(
             [FieldError("json", "images", "without images and masks, nothing is left of a clip")]
         )
-    found = [_find(release, clip, wanted) for clip in asked]
     if body["on_error"] == "fail":
-        _refuse_missing(found)
+        _refuse_missing(_find(release, clip, wanted) for clip in asked)
+    # One at a time: the frames of all of them together take a hundred megabytes.
+    found = (_find(release, clip, wanted) for clip in asked)
     if query["delivery"] == "urls":
         return send(Answer(_located(release, asked, found), immutable=False), None, PRIVATE)
     return send_clips(release, asked, wanted, found, described=body["describe"])
@@ -151,7 +160,7 @@ def _find(release: Release, asked: ClipQuestion, wanted: Wanted) -> FoundClip | 
         return error
 
 
-def _refuse_missing(found: Sequence[FoundClip | GygoError]) -> None:
+def _refuse_missing(found: Iterable[FoundClip | GygoError]) -> None:
     """Raises InvalidQuestionError when there are clips that cannot be had: all of them."""
     missing: list[FieldError] = []
     for number, clip in enumerate(found):
@@ -163,29 +172,29 @@ def _refuse_missing(found: Sequence[FoundClip | GygoError]) -> None:
         raise InvalidQuestionError(missing)
 
 
-def _located(release: Release, asked: Sequence[ClipQuestion], found: Sequence[FoundClip | GygoError]) -> bytes:
+def _located(release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError]) -> bytes:
     signed: dict[str, Signed] = {}
-    items: list[dict[str, Any]] = []
+    items: list[orjson.Fragment] = []
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
-            items.append({**question._asdict(), "error": describe(clip)})
+            items.append(orjson.Fragment(orjson.dumps({**question._asdict(), "error": describe(clip)})))
             continue
         sha256 = clip.archive.sha256
         if sha256 not in signed:
             signed[sha256] = sign_archive(release, clip.video, clip.archive, "GET")
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
-        items.append(
-            {
-                **clip.describe(),
-                "url": signed[sha256].url,
-                "expires_at": signed[sha256].expires_at,
-                "range": {"start": start, "end": end},
-                "headers": {"Range": f"bytes={start}-{end - 1}"},
-                "archive": {"bytes": clip.archive.size, "sha256": sha256},
-                "frames": [_frame(frame, clip.wanted) for frame in clip.frames],
-            }
-        )
+        item = {
+            **clip.describe(),
+            "url": signed[sha256].url,
+            "expires_at": signed[sha256].expires_at,
+            "range": {"start": start, "end": end},
+            # No range is empty: of a clip without any file, one byte.
+            "headers": {"Range": f"bytes={start}-{max(start, end - 1)}"},
+            "archive": {"bytes": clip.archive.size, "sha256": sha256},
+            "frames": [_frame(frame, clip.wanted) for frame in clip.frames],
+        }
+        items.append(orjson.Fragment(orjson.dumps(item)))
     return orjson.dumps({"items": items})
 
 

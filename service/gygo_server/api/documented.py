@@ -37,6 +37,11 @@ def answers(status: int, schema: Any = None, **documented: Any) -> Decorator:
     return _only_documents(_blueprint.response(status, schema, **documented))
 
 
+def also(status: int, schema: Any, **documented: Any) -> Decorator:
+    """Document another content type of a status that :func:`answers` documents."""
+    return _only_documents(_blueprint.alt_response(status, schema=schema, **documented))
+
+
 def problems(*statuses: int) -> Decorator:
     """Document these statuses, each with a problem as its body."""
     return _only_documents(

@@ -72,7 +72,9 @@ def find_clip(release: Release, asked: ClipQuestion, wanted: Wanted) -> FoundCli
         raise _wrong("images", "without images and without masks, nothing is left of a clip")
     video = video_id(asked.video)
     archive = find_archive(release, video, wanted.resolution)
-    frames = release.catalogue.clip(archive, asked.start, asked.length or MAX_LENGTH, asked.step)
+    frames = release.catalogue.clip(archive, asked.start, asked.length or MAX_LENGTH + 1, asked.step)
+    if len(frames) > MAX_LENGTH:
+        raise _wrong("length", f"more than {MAX_LENGTH:,} frames follow: say how many")
     if not frames or (asked.length is not None and len(frames) < asked.length):
         count = release.catalogue.count_frames(archive)
         last = asked.start + ((asked.length or 1) - 1) * asked.step

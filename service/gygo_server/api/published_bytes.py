@@ -55,12 +55,9 @@ def send_bytes(
         return not_modified(known, cache_control)
     span = _requested_span(size, etag)
     start, stop = span or (0, size)
-    if start >= stop:
-        problem = answer(
-            UNSATISFIABLE,
-            f"there are {size} bytes",
-            [FieldError("headers", "Range", f"ask for bytes from 0 to {size - 1}")],
-        )
+    if span and start >= stop:
+        wanted = f"ask for bytes from 0 to {size - 1}" if size else "leave it out: there is nothing"
+        problem = answer(UNSATISFIABLE, f"there are {size} bytes", [FieldError("headers", "Range", wanted)])
         problem.headers["Content-Range"] = f"bytes */{size}"
         return problem
     headers = [

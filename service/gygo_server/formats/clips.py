@@ -13,6 +13,9 @@ from gygo_server.model import FrameFiles, Piece
 #: What a tar ends with.
 END = END_OF_ARCHIVE
 
+#: Bytes of filling at a time.
+_FILLING = 256 << 10
+
 
 def pieces(frames: Sequence[FrameFiles], *, images: bool, masks: bool) -> Iterator[Piece]:
     """The frames' images and masks in the order of the archive: one's end is the start of its neighbour."""
@@ -30,14 +33,20 @@ def note(name: str, document: dict[str, Any]) -> bytes:
     return file_header(name, len(content)) + content + bytes(padding(len(content)))
 
 
-def note_filling(name: str, document: dict[str, Any], size: int) -> bytes:
+def note_filling(name: str, document: dict[str, Any], size: int, skip: int = 0) -> Iterator[bytes]:
     """A JSON file as a tar member that is ``size`` bytes in all, filled up with spaces, as JSON allows.
 
-    ``size`` is a multiple of 512 and at least 1,024; the document's ``detail`` is cut short where it does not fit.
+    In chunks, from the ``skip``-th byte on. ``size`` is a multiple of 512 and at least 1,024; of the document only what
+    fits is kept: at worst its ``clip``, ``type`` and ``status``.
     """
     room = size - BLOCK
-    content = orjson.dumps(document)
-    if len(content) > room:
-        content = orjson.dumps({**document, "detail": document["detail"][:80]})
-    assert len(content) <= room  # noqa: S101  (the other fields are short)
-    return file_header(name, room) + content.ljust(room)
+    shorter = {**document, "detail": document["detail"][:80]}
+    shortest = {each: document[each] for each in ("clip", "type", "status")}
+    fitting = (content for content in map(orjson.dumps, (document, shorter, shortest)) if len(content) <= room)
+    begin = (file_header(name, room) + next(fitting))[skip:]
+    if begin:
+        yield begin
+    left = size - skip - len(begin)
+    while left > 0:
+        yield b" " * min(left, _FILLING)
+        left -= _FILLING
