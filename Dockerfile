@@ -2,6 +2,7 @@
 FROM python:3.13-slim AS build
 COPY pyproject.toml uv.lock README.md /source/
 COPY service /source/service
+COPY client /source/client
 COPY deploy /source/deploy
 RUN python -m pip install --no-cache-dir --target /uv uv && sh /source/deploy/install.sh /source /app /uv/bin/uv
 

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON ?= python3
 
-.PHONY: demo test check openapi bench install clean
+# Torch's requirement, for the tests of the client's datasets; `torch==2.13.0` where that lies at hand, say.
+TORCH ?= torch>=2.4
+
+.PHONY: demo test check openapi bench bench-epoch install torch clean
 
 demo: install
 	@exec $(BIN)/gygo-server demo $(ARGS)
@@ -26,6 +29,11 @@ bench: install
 	$(BIN)/python -m benchmarks.basics $(ARGS)
 
 install: $(VENV)/.installed
+
+# By pip, which can be told where to find a build without CUDA; `make test` skips what needs it when it is not there.
+torch: install
+	@$(BIN)/python -c 'import torch, torchdata' 2>/dev/null \
+	  || $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check '$(TORCH)' torchdata
 
 # The lock decides what is installed; the stamp, whether it has to be looked at again.
 $(VENV)/.installed: pyproject.toml client/pyproject.toml uv.lock | $(UV)

@@ -46,7 +46,7 @@ class LocatedClip:
     def span(self) -> tuple[int, int]:
         return self.answer["range"]["start"], self.answer["range"]["end"]
 
-    def clip(self, content: bytes) -> Clip:
+    def clip(self, content: bytes | memoryview) -> Clip:
         """The clip, from its bytes."""
         offset = self.span[0]
         frames = self.answer["frames"]
@@ -55,7 +55,7 @@ class LocatedClip:
             if member is None:
                 return None
             begin = member["offset"] - offset
-            return content[begin : begin + member["size"]]
+            return bytes(content[begin : begin + member["size"]])
 
         return Clip(
             dataset=self.release.dataset,

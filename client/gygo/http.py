@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -28,6 +28,7 @@ from gygo.errors import (
     UnreachableError,
     WithdrawnError,
 )
+from gygo.store_connections import FAILURES, StoreAnswer, StoreConnections
 
 USER_AGENT = "gygo/0.1.0"
 CHUNK = 1 << 20
@@ -44,6 +45,8 @@ _LATER = (429, 500, 502, 503, 504)
 _KINDS: dict[int, type[ServerError]] = {404: NotFoundError, 410: WithdrawnError}
 
 Query = Mapping[str, Any]
+
+Answer = TypeVar("Answer", urllib3.BaseHTTPResponse, StoreAnswer)
 
 
 class RefusedUrlError(GygoError):
@@ -87,6 +90,7 @@ class Http:
         self._timeout = Timeout(connect=min(5.0, timeout), read=timeout)
         self._retries = _retries(patience)
         self._connections = connections
+        self._store = StoreConnections(timeout)
         self._pools: dict[int, urllib3.PoolManager] = {}
 
     def __repr__(self) -> str:
@@ -135,7 +139,7 @@ class Http:
             target = following  # the service itself, by https or another name
         raise ServerError(f"{_without_query(target)} does not lead to the store", status=answer.status)
 
-    def get_range(self, url: str, start: int, end: int) -> bytes:
+    def get_range(self, url: str, start: int, end: int) -> memoryview:
         """Bytes ``[start, end)`` of what a signed URL of the store names.
 
         Raises:
@@ -143,9 +147,10 @@ class Http:
             CorruptDataError: the store has no such bytes.
             UnreachableError: no answer for as long as we were to try.
         """
-        answer = self._try("GET", url, {"Range": f"bytes={start}-{end - 1}", "User-Agent": USER_AGENT})
-        _accept_store(answer, url)
-        content = answer.data
+        headers = {"Range": f"bytes={start}-{end - 1}", "User-Agent": USER_AGENT}
+        answer = self._persist(url, lambda: self._store.get(url, headers))
+        _accept_store(answer.status, url)
+        content = answer.content
         if answer.status == 200 and len(content) >= end:
             content = content[start:end]
         if len(content) != end - start:
@@ -161,7 +166,7 @@ class Http:
         answer = self._try("GET", url, headers, preload_content=False)
         written = 0
         try:
-            _accept_store(answer, url)
+            _accept_store(answer.status, url)
             if offset and answer.status != 206:
                 raise CorruptDataError(f"{_without_query(url)}: the store does not know ranges")
             while chunk := answer.read1(CHUNK):  # not read(): it keeps what came before it broke off
@@ -218,30 +223,37 @@ class Http:
         return absolute + ("?" + urlencode([(n, _text(v)) for n, v in given], doseq=True) if given else "")
 
     def _try(self, method: str, url: str, headers: Mapping[str, str], **more: Any) -> urllib3.BaseHTTPResponse:
+        def attempt() -> urllib3.BaseHTTPResponse:
+            answer = self._pool().request(
+                method, url, headers=headers, timeout=self._timeout, redirect=False, retries=False, **more
+            )
+            if answer.status in _LATER:
+                answer.drain_conn()
+            return answer
+
+        return self._persist(url, attempt)
+
+    def _persist(self, url: str, attempt: Callable[[], Answer]) -> Answer:
         # Not urllib3's own loop: it writes each URL that it tries again to the log, and signed ones are secrets.
         retries = self._retries
         while True:
-            answer: urllib3.BaseHTTPResponse | None = None
-            failure: HTTPError | None = None
+            answer: Answer | None = None
+            failure: Exception | None = None
             try:
-                answer = self._pool().request(
-                    method, url, headers=headers, timeout=self._timeout, redirect=False, retries=False, **more
-                )
-            except HTTPError as error:
+                answer = attempt()
+            except (HTTPError, *FAILURES) as error:
                 failure = error
             else:
                 if answer.status not in _LATER:
                     return answer
             try:
-                retries = retries.increment(method, url, answer, failure)
+                retries = retries.increment("GET", error=failure)
             except MaxRetryError:
                 if answer is not None:
                     return answer
                 why = type(failure).__name__
                 raise UnreachableError(f"{_without_query(url)}: no answer ({why}), however often tried") from failure
-            if answer is not None:
-                answer.drain_conn()
-            retries.sleep(answer)
+            retries.sleep(answer)  # type: ignore[arg-type]  # only its headers are looked at
 
     def _pool(self) -> urllib3.PoolManager:
         pid = os.getpid()
@@ -343,15 +355,15 @@ def _retries(patience: float) -> Retry:
     )
 
 
-def _accept_store(answer: urllib3.BaseHTTPResponse, url: str) -> None:
-    if answer.status in (200, 206):
+def _accept_store(status: int, url: str) -> None:
+    if status in (200, 206):
         return
     where = _without_query(url)
-    if answer.status in (400, 401, 403):
-        raise RefusedUrlError(f"{where}: the store refuses the signed URL ({answer.status})")
-    if answer.status in (404, 416):
-        raise CorruptDataError(f"{where}: the store does not hold what was published ({answer.status})")
-    raise UnreachableError(f"{where}: the store answers {answer.status}, however often it was asked")
+    if status in (400, 401, 403):
+        raise RefusedUrlError(f"{where}: the store refuses the signed URL ({status})")
+    if status in (404, 416):
+        raise CorruptDataError(f"{where}: the store does not hold what was published ({status})")
+    raise UnreachableError(f"{where}: the store answers {status}, however often it was asked")
 
 
 def _text(value: Any) -> Any:

@@ -19,10 +19,10 @@ from typing import BinaryIO
 import cache_processes
 import pytest
 
-from gygo_server.errors import CorruptObjectError, StoreUnavailableError
-from gygo_server.store.bucket import Bucket
 from gygo.disk_cache import DiskCache
 from gygo.errors import CacheUnavailableError
+from gygo_server.errors import CorruptObjectError, StoreUnavailableError
+from gygo_server.store.bucket import Bucket
 
 SIZE = 1000
 

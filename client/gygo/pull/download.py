@@ -1,0 +1,142 @@
+"""Archives from the store to disk: in parallel, resumed where they broke off, verified before anybody looks at them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar, cast
+
+from gygo.client import Archive, Video
+from gygo.errors import CorruptDataError, UnreachableError
+from gygo.http import CHUNK, TRIES, Http, RefusedUrlError
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Advance = Callable[[int], None]
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+class StoppedError(Exception):
+    """The pull has ended for another reason."""
+
+
+class Downloader:
+    """Fetches archives to files. Safe for threads; :meth:`stop` makes them end soon."""
+
+    def __init__(self, http: Http, advance: Advance) -> None:
+        self._http = http
+        self._advance = advance
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Make all downloads raise StoppedError."""
+        self._stopped.set()
+
+    def fetch(self, video: Video, archive: Archive, partial: Path) -> None:
+        """Fetch the rest of an archive to ``partial`` and verify all of it; what is wrong does not stay.
+
+        Raises:
+            CorruptDataError: the store does not hold what was published.
+            UnreachableError: it does not come, however often it is asked for.
+        """
+        if not _SHA256.fullmatch(archive.sha256):
+            raise CorruptDataError(f"the service gives no SHA-256 for the archive of {video.name}")
+        with partial.open("ab") as file:
+            resumed = file.tell()
+            if resumed > archive.bytes:
+                file.truncate(0)
+                resumed = 0
+            self._advance(resumed)
+            self._complete(video, archive, file)
+            if self._digest(partial) == archive.sha256:
+                return
+            file.truncate(0)
+            self._advance(-archive.bytes)
+            if resumed:  # what an earlier pull left may have suffered since, in a power cut
+                self._complete(video, archive, file)
+                if self._digest(partial) == archive.sha256:
+                    return
+        partial.unlink()
+        raise CorruptDataError("what the store holds is not what was published (the SHA-256 differs)")
+
+    def _complete(self, video: Video, archive: Archive, file: BinaryIO) -> None:
+        vain = 0
+        while (have := os.fstat(file.fileno()).st_size) < archive.bytes:
+            target = _Bounded(file, archive.bytes - have, self._advance, self._stopped)
+            try:
+                url = self._http.location(f"{video.path}/archive", {"resolution": archive.resolution})
+                written = self._http.download(url, cast(BinaryIO, target), have)
+            except RefusedUrlError as error:  # it may have ended while it was used
+                if vain + 1 == TRIES:
+                    raise UnreachableError(str(error)) from error
+                written = 0
+            finally:
+                file.flush()
+            vain = 0 if written else vain + 1
+            if vain == TRIES:
+                raise UnreachableError("it breaks off again and again before anything comes")
+
+    def _digest(self, partial: Path) -> str:
+        digest = hashlib.sha256()
+        with partial.open("rb") as file:
+            while content := file.read(CHUNK):
+                if self._stopped.is_set():
+                    raise StoppedError
+                digest.update(content)
+        return digest.hexdigest()
+
+
+class _Bounded:
+    """Takes at most so many bytes, counts them, and ends when it is told to."""
+
+    def __init__(self, file: BinaryIO, limit: int, advance: Advance, stopped: threading.Event) -> None:
+        self._file, self._left, self._advance, self._stopped = file, limit, advance, stopped
+
+    def write(self, content: bytes) -> int:
+        if self._stopped.is_set():
+            raise StoppedError
+        if len(content) > self._left:
+            raise CorruptDataError("the store holds more bytes than were published")
+        self._left -= len(content)
+        self._file.write(content)
+        self._advance(len(content))
+        return len(content)
+
+
+class Crew(Generic[J, R]):
+    """Threads that do jobs. They die with the process: nobody who presses Ctrl-C waits for a silent server."""
+
+    def __init__(self, work: Callable[[J], R], jobs: Sequence[J], workers: int) -> None:
+        self._work = work
+        self._count = len(jobs)
+        self._jobs: queue.SimpleQueue[J | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[J, R | BaseException]] = queue.SimpleQueue()
+        for job in jobs:
+            self._jobs.put(job)
+        for _ in range(workers):
+            self._jobs.put(None)
+        # What is done waits for the tree: no more than this many unpacked videos.
+        self._room = threading.Semaphore(2 * workers)
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(min(workers, len(jobs)))]
+
+    def results(self) -> Iterator[tuple[J, R | BaseException]]:
+        """Each job with what came of it, as they are done."""
+        for thread in self._threads:
+            thread.start()
+        for _ in range(self._count):
+            yield self._results.get()
+            self._room.release()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._room.acquire()
+            try:
+                self._results.put((job, self._work(job)))
+            except BaseException as error:  # noqa: BLE001  (whoever takes the results decides)
+                self._results.put((job, error))
