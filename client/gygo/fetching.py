@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from gygo.clip import Clip, ClipRequest
 from gygo.errors import CacheUnavailableError, CorruptDataError, InvalidRequestError, NotFoundError, UnreachableError
-from gygo.http import TRIES, RefusedUrlError
+from gygo.http import TRIES, Http, RefusedUrlError
 
 if TYPE_CHECKING:
-    from gygo.client import Release
     from gygo.disk_cache import DiskCache
 
 T = TypeVar("T")
@@ -31,6 +30,19 @@ LOCATE_AT_ONCE = 128
 
 #: A URL is used until so much of its life is left.
 MARGIN = 0.1
+
+
+class Release(Protocol):
+    """What is needed of a :class:`gygo.Release`."""
+
+    @property
+    def http(self) -> Http: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True)
