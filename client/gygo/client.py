@@ -199,9 +199,9 @@ class Release:
         """One video by its id or its name."""
         return _video(self, self.http.get_json(f"{self.path}/videos/{quote(video.replace('/', ':'), safe=':')}"))
 
-    def frame_counts(self) -> tuple[list[str], list[int]]:
-        """Ids and numbers of frames of all videos, in the order of their names."""
-        return self.videos().frame_counts()
+    def frame_counts(self, resolution: str | None = None) -> tuple[list[str], list[int]]:
+        """Ids and numbers of frames of all videos (that have this resolution), in the order of their names."""
+        return self.videos().frame_counts(resolution)
 
     @property
     def release(self) -> Release:
@@ -229,12 +229,13 @@ class Videos(Listing["Video"]):
         """The release's."""
         return self.release.name
 
-    def frame_counts(self) -> tuple[list[str], list[int]]:
-        """Ids and numbers of frames, in the order of names."""
+    def frame_counts(self, resolution: str | None = None) -> tuple[list[str], list[int]]:
+        """Ids and numbers of frames of those that have this resolution, in the order of names."""
         ids: list[str] = []
         frames: list[int] = []
         url: str | None = f"{self.release.path}/videos"
-        query: dict[str, Any] | None = {**self.filters, "fields": "id,frame_count", "limit": 1000}
+        chosen = {**self.filters, **({} if resolution is None else {"resolution": resolution})}
+        query: dict[str, Any] | None = {**chosen, "fields": "id,frame_count", "limit": 1000}
         while url is not None:
             page = self.release.http.get_json(url, query)
             url, query = page["next"], None

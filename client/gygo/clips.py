@@ -30,7 +30,8 @@ class Clips:
         seed: the order, and where clips begin, is a function of this, the sources and the epoch.
         rank, world: this reader's place among the readers of the epoch, which share it without overlap.
         batch_size: how many clips the consumer takes at once; see :class:`gygo.sampling.Shard`.
-        resolution: the sources' default one when not given.
+        resolution: which one, and only videos that have it; when not given, the one that the sources were filtered by,
+            or else their releases' default one.
         decode: decode ahead, in the threads that fetch.
         cache_dir: keep whole archives in this folder, ``cache_bytes`` at most, shared by any number of processes.
         connections: requests to the store in flight at the same time.
@@ -71,6 +72,10 @@ class Clips:
             raise ValueError(
                 "length, step, batch_size and connections count from 1, and images or masks must be wanted"
             )
+        filtered_by = {source.filters.get("resolution") for source in self.sources}
+        if resolution is None and len(filtered_by) > 1:
+            raise ValueError("the sources were filtered by different resolutions: say which one the clips are to have")
+        self.resolution = resolution or filtered_by.pop()
         self.weights = weights
         self.length, self.step, self.max_skip = length, step, max_skip
         self.shuffle, self.seed = shuffle, seed
@@ -78,8 +83,7 @@ class Clips:
         self.connections, self.prefetch = connections, prefetch or 2 * connections
         self.decode = decode
         cache = DiskCache(Path(cache_dir), cache_bytes) if cache_dir is not None else None
-        self._fetcher = ClipFetcher(resolution=resolution, images=images, masks=masks, cache=cache)
-        self._resolution = resolution
+        self._fetcher = ClipFetcher(resolution=self.resolution, images=images, masks=masks, cache=cache)
         self._listed: list[tuple[list[str], ReleaseClips]] | None = None
         self._epoch = 0
         self._start = _Progress(Shard(rank, world))  # where the next iteration begins
@@ -176,10 +180,11 @@ class Clips:
             "max_skip": self.max_skip,
             "shuffle": self.shuffle,
             "seed": self.seed,
+            "resolution": self.resolution,
         }
 
     def _list(self, source: Source) -> tuple[list[str], ReleaseClips]:
-        ids, frames = source.frame_counts()
+        ids, frames = source.frame_counts(self.resolution)
         name = f"{source.release.dataset}/{source.release.id}"
         return ids, ReleaseClips(name, frames, self.length, self.step, self.max_skip)
 

@@ -78,6 +78,13 @@ def test_videos_of_a_split_are_a_source_too(releases: list[gygo.Release]) -> Non
     assert {video for _, video, _, _ in places(clips)} == {video.id for video in train}
 
 
+def test_clips_have_the_resolution_that_their_videos_were_chosen_by(releases: list[gygo.Release]) -> None:
+    clips = gygo.Clips([release.videos(resolution="original") for release in releases], length=2, decode=False)
+    assert {clip.resolution for clip in clips} == {"original"}
+    with pytest.raises(ValueError, match="different resolutions"):
+        gygo.Clips([releases[0].videos(resolution="original"), releases[1]])
+
+
 def test_weights_repeat_a_release(releases: list[gygo.Release]) -> None:
     once = gygo.Clips(releases, length=3)
     more = gygo.Clips(releases, length=3, weights=[1, 3])
