@@ -14,8 +14,11 @@ from clip_trees import Clip, Tree
 from flask.testing import FlaskClient
 
 from gygo_server.app import create_app_with_settings
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.progress import Silent
+from gygo_server.ingest.publish import Publication, Report, publish
 from gygo_server.settings import Settings
+from gygo_server.store import keys
+from gygo_server.store.bucket import Bucket
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for api_spec
 
@@ -53,5 +56,41 @@ def publish_clips(publish_tree: Callable[..., Report], tmp_path: Path) -> Callab
         tree = Tree(tmp_path / f"source-{next(numbers)}", clips, seed=seed)
         publish_tree(tree.root, dataset, release, **more)
         return tree
+
+    return run
+
+
+#: A name whose files' paths do not fit into a tar's plain headers.
+LONG_NAME = f"{'long' * 30}/{'é' * 60}/{'name' * 30}"
+
+
+@pytest.fixture(scope="session")
+def clip_tree(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The release `r1` of the dataset `clips`: videos of several lengths, with masks, without, and here and there."""
+    root = tmp_path_factory.mktemp("clips")
+    clips = [
+        Clip("batch-1/a", ((1,), (1, 2)) * 6, "toys", ("blur",), ("train",), resolutions=("480p", "original")),
+        Clip("batch-1/b", ((1,),) * 3, "toys", (), ("val",)),
+        Clip("bare", (None,) * 5, "models", (), ("train",)),
+        Clip("sparse", ((1,), None, (1, 2), None, None, (2,)), None, (), ("train",), size=(160, 120)),
+        Clip(LONG_NAME, ((1,),) * 4, None, (), ("val",)),
+    ]
+    tree = Tree(root / "source", clips, seed=31000)
+    publish(Publication(tree.root, "clips", "r1", workers=1, fps=5), bucket, root / "state", Silent())
+    return tree
+
+
+@pytest.fixture
+def lose(bucket: Bucket, api: CheckedClient) -> Callable[..., None]:
+    """Takes a video's archive away from the bucket, or puts other bytes in its place, as nothing but a mishap does."""
+
+    def run(dataset: str, video: str, spoil: Callable[[bytes], bytes] | None = None) -> None:
+        found = api.get(f"/v1/datasets/{dataset}/releases/r1/videos/{video}").json
+        for resolution in found["resolutions"]:
+            key = keys.archive(dataset, resolution["archive"]["sha256"])
+            content = bucket.get(key).content
+            bucket.delete(key)
+            if spoil is not None:
+                bucket.put(key, spoil(content), replaces=None)
 
     return run

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -123,6 +124,8 @@ class CountingRelay:
         self.target = port
         self.asked: list[str] = []
         self.archive_seconds = 0.0
+        #: Asked before a question about an archive goes on, with its first line; at False, the relay hangs up.
+        self.lets_pass: Callable[[str], bool] = lambda _: True
         self._server = _Server(("127.0.0.1", 0), _Pass)
         self._server.relay = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -169,6 +172,8 @@ class _Pass(socketserver.StreamRequestHandler):
                     relay.asked.append(first)
                     if ".tar" in first:
                         time.sleep(relay.archive_seconds)
+                        if not relay.lets_pass(first):
+                            break
                     upstream.sendall(head)
                     head = b""
             upstream.shutdown(socket.SHUT_WR)

@@ -31,8 +31,17 @@ PATHS = {
     "frames.get_frame": f"{VIDEO}/frames/0",
     "frames.get_image": f"{VIDEO}/frames/0/image",
     "frames.get_mask": f"{VIDEO}/frames/0/mask",
+    "clips.get_clip": f"{VIDEO}/clip",
+    "samples.get_sample": f"{R1}/sample",
 }
-MIMETYPES = {"frames.get_image": "image/jpeg", "frames.get_mask": "image/png", "releases.get_imageset": "text/plain"}
+#: Endpoints that only take a question in a request's body; their own tests hold conversations with them.
+POSTED = {"clips.post_clips": f"{R1}/clips"}
+MIMETYPES = {
+    "clips.get_clip": "application/x-tar",
+    "frames.get_image": "image/jpeg",
+    "frames.get_mask": "image/png",
+    "releases.get_imageset": "text/plain",
+}
 IN_A_RELEASE = sorted(name for name, path in PATHS.items() if path.startswith(R1))
 ENTITY_TAGGED = sorted(PATHS.keys() - {"health.get_health", "health.get_readiness", "videos.get_archive"})
 
@@ -46,14 +55,39 @@ def path_of(api: CheckedClient) -> dict[str, str]:
 
 
 def test_every_route_is_in_the_table(api: CheckedClient) -> None:
-    assert {rule.endpoint for rule in api.application.url_map.iter_rules()} == set(PATHS)
+    assert {rule.endpoint for rule in api.application.url_map.iter_rules()} == set(PATHS) | set(POSTED)
 
 
 def test_every_route_but_the_description_is_described(api: CheckedClient) -> None:
     described = {
-        operation["summary"] for path in api.get("/openapi.json").json["paths"].values() for operation in [path["get"]]
+        operation["summary"]
+        for path in api.get("/openapi.json").json["paths"].values()
+        for method, operation in path.items()
+        if method != "parameters"
     }
-    assert len(described) == len(PATHS) - len(UNDOCUMENTED)
+    assert len(described) == len(PATHS) + len(POSTED) - len(UNDOCUMENTED)
+
+
+@pytest.mark.parametrize("path", POSTED.values())
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+def test_what_is_posted_takes_no_other_method(api: CheckedClient, path: str, method: str) -> None:
+    answer = api.open(path, method=method, json={})
+    assert answer.status_code == 405
+    assert set(answer.allow) == set(api.options(path).allow) == {"POST", "OPTIONS"}
+    assert answer.mimetype == PROBLEM
+
+
+@pytest.mark.parametrize("path", POSTED.values())
+def test_pages_of_other_origins_may_post(api: CheckedClient, path: str) -> None:
+    asked = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, range, if-range",
+    }
+    answer = api.options(path, headers=asked)
+    assert answer.status_code == 200
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    assert "content-type" in answer.headers["Access-Control-Allow-Headers"].lower()
 
 
 @every_route

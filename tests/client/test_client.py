@@ -139,6 +139,13 @@ def test_a_clip_may_skip_frames_and_leave_out_images_or_masks(service: gygo.Clie
     assert not only_images.has_mask.any()
 
 
+def test_masks_alone_of_frames_without_are_nothing_and_no_request(real: gygo.Release) -> None:
+    clip = real.video("bmx-trees").clip(1, 3, images=False)
+    assert clip.mask_files == (None, None, None)
+    with pytest.raises(ValueError, match="neither images nor masks"):
+        clip.masks  # noqa: B018
+
+
 def test_binary_masks_have_one_object_with_id_1(service: gygo.Client) -> None:
     video = service.release("toys").videos()[0]
     assert video.mask_kind == "binary"

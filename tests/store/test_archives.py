@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tcp_gate import Gate
 
-from gygo_server.errors import CorruptObjectError, ObjectNotFoundError, StoreUnavailableError
-from gygo_server.model import Member
+from gygo.disk_cache import DiskCache
+from gygo_server.errors import CorruptObjectError, ObjectNotFoundError, StoreError, StoreUnavailableError
+from gygo_server.model import Member, Piece
 from gygo_server.store import keys
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
-from gygo.disk_cache import DiskCache
 
 CONTENT = bytes(range(256)) * 40
 OFFSET, SIZE = 512, 700
@@ -149,3 +152,91 @@ def test_a_cache_deleted_meanwhile_is_filled_again(bucket: Bucket, stored: Store
     read(archives, stored, member_of(CONTENT))
     shutil.rmtree(tmp_path / "cache")
     assert read(archives, stored, member_of(CONTENT)) == CONTENT[OFFSET : OFFSET + SIZE]
+
+
+# Pieces
+
+
+def piece_of(start: int, end: int) -> Piece:
+    """A piece whose member has 100 bytes before it and 12 after it."""
+    return Piece(start, end, member_of(CONTENT, start + 100, end - start - 112))
+
+
+PIECES = [piece_of(0, 600), piece_of(600, 1400), piece_of(2000, 2500), piece_of(9000, 9990)]
+BYTES = CONTENT[0:1400] + CONTENT[2000:2500] + CONTENT[9000:9990]
+
+
+def read_pieces(archives: ArchiveReader, stored: Stored, pieces: list[Piece] = PIECES, skip: int = 0) -> bytes:
+    return b"".join(archives.read(*stored, pieces, skip))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chosen=st.lists(st.sampled_from(PIECES), max_size=5), data=st.data())
+@pytest.mark.parametrize("limit", [0, 10**6])
+def test_pieces_come_one_after_the_other_from_wherever_they_are_read(
+    bucket: Bucket, stored: Stored, tmp_path: Path, limit: int, chosen: list[Piece], data: st.DataObject
+) -> None:
+    archives = reader(bucket, tmp_path / "cache", limit)
+    wanted = b"".join(CONTENT[piece.start : piece.end] for piece in chosen)
+    skip = data.draw(st.integers(0, len(wanted) + 1))
+    assert read_pieces(archives, stored, chosen, skip) == wanted[skip:]
+
+
+def test_pieces_on_disk_need_no_store(bucket: Bucket, gate: Gate, stored: Stored, tmp_path: Path) -> None:
+    archives = reader(Bucket(replace(bucket.settings, endpoint=gate.endpoint)), tmp_path / "cache")
+    assert read_pieces(archives, stored) == BYTES
+    gate.shut()
+    assert read_pieces(archives, stored) == BYTES
+    assert gate.connections == 1
+
+
+def test_pieces_are_read_in_chunks_and_none_before_it_is_wanted(
+    bucket: Bucket, gate: Gate, stored: Stored, tmp_path: Path
+) -> None:
+    archives = reader(Bucket(replace(bucket.settings, endpoint=gate.endpoint)), tmp_path / "cache", limit=0)
+    chunks = archives.read(*stored, PIECES)
+    assert gate.connections == 0
+    assert next(chunks) == CONTENT[:600]
+    gate.shut()
+    with pytest.raises(StoreUnavailableError):
+        next(chunks)
+
+
+@pytest.mark.parametrize("limit", [0, 10**6])
+def test_pieces_of_a_lost_archive_are_told(bucket: Bucket, stored: Stored, tmp_path: Path, limit: int) -> None:
+    bucket.delete(keys.archive(stored.dataset, stored.sha256))
+    with pytest.raises(ObjectNotFoundError, match=stored.sha256):
+        next(reader(bucket, tmp_path / "cache", limit).read(*stored, PIECES, 700, dashes))
+
+
+def dashes(error: StoreError, size: int, skip: int) -> Iterator[bytes]:
+    assert isinstance(error, CorruptObjectError)
+    yield b"-" * (size - skip)
+
+
+def test_a_spoilt_archive_is_told_before_the_first_chunk(bucket: Bucket, stored: Stored, tmp_path: Path) -> None:
+    spoil(bucket, stored, CONTENT[:-1] + b"!")
+    with pytest.raises(CorruptObjectError):
+        next(reader(bucket, tmp_path / "cache").read(*stored, PIECES, 0, dashes))
+
+
+@pytest.mark.parametrize(
+    ("content", "stand_in"),
+    [
+        (CONTENT[:800] + b"!" + CONTENT[801:], [600, 1400]),
+        (CONTENT[:1390], [600, 3000]),  # the member is there, its last bytes of padding are not
+        (CONTENT[:1200], [600, 3000]),
+        (CONTENT[:9500], [1900, 3000]),
+    ],
+)
+def test_without_a_cache_other_bytes_stand_for_spoilt_files(
+    bucket: Bucket, stored: Stored, tmp_path: Path, content: bytes, stand_in: list[int]
+) -> None:
+    spoil(bucket, stored, content)
+    archives = reader(bucket, tmp_path / "cache", limit=0)
+    start, stop = stand_in[0], min(stand_in[1], len(BYTES))
+    wanted = BYTES[:start] + b"-" * (stop - start) + BYTES[stop:]
+    for skip in (0, 1, 599, 600, 601, 1399, 1400, 1901, len(BYTES) - 1, len(BYTES)):
+        assert b"".join(archives.read(*stored, PIECES, skip, dashes)) == wanted[skip:]
+    with pytest.raises(CorruptObjectError):
+        read_pieces(archives, stored)

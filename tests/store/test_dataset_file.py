@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
+from gygo.disk_cache import DiskCache
 from gygo_server.errors import CorruptObjectError
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store import dataset_file
-from gygo.disk_cache import DiskCache
 
 DATASET = Dataset(
     "gygo", "GyGO", None, "CC0", "https://example.org", (ReleaseEntry("r1", "2026-01-01T00:00:00Z", "ab" * 32, 4096),)

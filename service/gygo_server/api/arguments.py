@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 from flask import Request, request
 from flask_smorest import Blueprint as SmorestBlueprint
+from gunicorn.http.errors import ParseException
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.fields import DelimitedList
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from gygo_server.errors import FieldError, InvalidQuestionError
 
@@ -42,9 +43,16 @@ class _Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE, "json": RAISE}
 
     def _raw_load_json(self, req: Request) -> Any:
+        try:
+            content = req.get_data()
+        except (OSError, ParseException) as error:  # gunicorn's, of a chunked body
+            raise BadRequest(f"the body is not whole ({type(error).__name__})") from None
+        # Of a chunked body that is too long, werkzeug gives as much as may be, without a word.
+        if req.content_length is None and len(content) >= (req.max_content_length or len(content) + 1):
+            raise RequestEntityTooLarge
         # Not json.loads: it takes NaN, and nesting as deep as the stack.
         try:
-            return orjson.loads(req.get_data())
+            return orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise InvalidQuestionError([FieldError("json", "", f"not JSON: {error}")]) from None
 

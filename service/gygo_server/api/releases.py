@@ -36,7 +36,12 @@ def get_release(query: dict[str, Any], release: Release) -> Answer:
         **document,
         "published_at": release.entry.published_at,
         "splits": [{**split, "imageset_url": f"{url}/imagesets/{split['name']}.txt"} for split in document["splits"]],
-        "links": {"self": url, "dataset": dataset_url(release.dataset.id), "videos": f"{url}/videos"},
+        "links": {
+            "self": url,
+            "dataset": dataset_url(release.dataset.id),
+            "videos": f"{url}/videos",
+            "sample": f"{url}/sample",
+        },
     }
     return Answer(pages.only(described, query.get("chosen")))
 

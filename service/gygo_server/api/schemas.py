@@ -133,7 +133,7 @@ class ReleaseSchema(Schema):
     attributes = _list(FacetSchema)
     changes = fields.Nested(ChangesSchema, required=True, allow_none=True)
     left_out = _list(LeftOutSchema, "Videos of the source with faults, which were not published.")
-    links = _links("self", "dataset", "videos")
+    links = _links("self", "dataset", "videos", "sample")
 
 
 class ArchiveSchema(Schema):
@@ -176,7 +176,7 @@ class VideoSchema(Schema):
     )
     objects = _list(ObjectSchema)
     resolutions = _list(ResolutionSchema)
-    links = _links("self", "frames", "first_image", "archive")
+    links = _links("self", "frames", "first_image", "archive", "clip")
 
 
 class ListedVideoSchema(VideoSchema):

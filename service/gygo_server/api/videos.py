@@ -157,6 +157,7 @@ def _item(url: str, video: str, document: str, chosen: list[str] | None, sign: S
         "frames": f"{url}/frames",
         "first_image": f"{url}/frames/0/image",
         "archive": f"{url}/archive",
+        "clip": f"{url}/clip",
     }
     added: dict[str, Any] = {"links": links}
     if chosen is not None:
@@ -178,6 +179,7 @@ def _signer(release: Release, resolution: str | None) -> Sign:
 def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:
     """A signed URL of the archive, for GET or HEAD."""
     seconds = services().settings.url_seconds
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)  # before it is signed: never later than the signature's end
     name = f"{release.dataset.id}-{release.entry.id}-{video.replace(':', '-')}-{archive.resolution}.tar"
     url = services().bucket.presign(
         keys.archive(release.dataset.id, archive.sha256),
@@ -185,5 +187,4 @@ def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str)
         expires_in=seconds,
         filename=name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_"),
     )
-    ends = datetime.now(UTC) + timedelta(seconds=seconds)
     return Signed(url, ends.strftime("%Y-%m-%dT%H:%M:%SZ"))
