@@ -1,6 +1,7 @@
 # Everything a newcomer or a machine does here: demo, test, check, openapi, bench.
 
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON ?= python3
@@ -28,6 +29,9 @@ openapi: install
 bench: install
 	$(BIN)/python -m benchmarks.basics $(ARGS)
 
+bench-epoch: $(PEERS)/.installed
+	$(PEERS)/bin/python -m benchmarks.epoch --require-peers $(ARGS)
+
 install: $(VENV)/.installed
 
 # By pip, which can be told where to find a build without CUDA; `make test` skips what needs it when it is not there.
@@ -40,6 +44,14 @@ $(VENV)/.installed: pyproject.toml client/pyproject.toml uv.lock | $(UV)
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --inexact --all-packages --extra demo --extra fast
 	@touch $@
 
+# Beside ours, what it is measured against: some gigabytes, and PyTorch. In two steps, as one of the peers asks for an
+# older numpy than ours, and works with it all the same.
+$(PEERS)/.installed: benchmarks/peers.txt pyproject.toml client/pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check '$(TORCH)' -r benchmarks/peers.txt
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -e 'client[fast]' -e '.[demo]'
+	@touch $@
+
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is missing or older than 3.11; name another with make PYTHON=…" >&2; exit 1; }
@@ -48,4 +60,4 @@ $(VENV)/.installed: pyproject.toml client/pyproject.toml uv.lock | $(UV)
 	  || { rm -rf .uv; echo "uv could not be had, see above; without pip: apt-get install python3-venv" >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,6 +28,9 @@ T = TypeVar("T")
 #: Clips whose places are asked for in one request.
 LOCATE_AT_ONCE = 128
 
+#: Archives up to so many bytes are held in memory on their way to the disk cache: read, hashed and written once.
+IN_MEMORY = 32 << 20
+
 #: A URL is used until so much of its life is left.
 MARGIN = 0.1
 
@@ -131,10 +134,14 @@ class ClipFetcher:
                 return located.clip(self._from_cache(self._cache, located))
             except CacheUnavailableError:
                 pass  # a clip at a time, then
+        return located.clip(self._get(located, *located.span))
+
+    def _get(self, located: LocatedClip, start: int, end: int) -> memoryview:
+        """Bytes ``[start, end)`` of the clip's archive; with a new URL when the old one has expired."""
         for _ in range(TRIES):
             located = self._fresh(located)
             try:
-                return located.clip(located.release.http.get_range(located.answer["url"], *located.span))
+                return located.release.http.get_range(located.answer["url"], start, end)
             except RefusedUrlError as error:
                 refusal = error
                 located = self._renewed(located)
@@ -151,7 +158,19 @@ class ClipFetcher:
             return os.pread(file.fileno(), end - start, start)
 
     def _download(self, located: LocatedClip, target: BinaryIO) -> None:
-        """The whole archive, verified; goes on where it broke off."""
+        """The whole archive, verified."""
+        archive = located.answer["archive"]
+        if archive["bytes"] <= IN_MEMORY:
+            content = self._get(located, 0, archive["bytes"])
+            digest = hashlib.sha256(content).hexdigest()
+            target.write(content)
+        else:
+            digest = self._stream(located, target)
+        if digest != archive["sha256"]:
+            raise CorruptDataError(f"the archive of {located.request.video!r} is not what was published: {digest}")
+
+    def _stream(self, located: LocatedClip, target: BinaryIO) -> str:
+        """A large archive, in chunks, going on where it broke off; its SHA-256."""
         archive = located.answer["archive"]
         done, idle = 0, 0
         while done < archive["bytes"]:
@@ -167,9 +186,7 @@ class ClipFetcher:
                 raise UnreachableError(f"the archive of {located.request.video!r} breaks off again and again")
         target.flush()
         target.seek(0)
-        digest = hashlib.file_digest(target, "sha256").hexdigest()  # type: ignore[arg-type]
-        if digest != archive["sha256"]:
-            raise CorruptDataError(f"the archive of {located.request.video!r} is not what was published: {digest}")
+        return hashlib.file_digest(target, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def _fresh(self, located: LocatedClip) -> LocatedClip:
         return located if time.monotonic() < located.deadline else self._renewed(located)

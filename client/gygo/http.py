@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ _LONGEST_PAUSE = 5.0
 
 _LATER = (429, 500, 502, 503, 504)
 _KINDS: dict[int, type[ServerError]] = {404: NotFoundError, 410: WithdrawnError}
+
+#: URLs that can be sent as they are.
+_URL = re.compile(r"https?://[!-~]+")
 
 Query = Mapping[str, Any]
 
@@ -147,14 +151,17 @@ class Http:
             CorruptDataError: the store has no such bytes.
             UnreachableError: no answer for as long as we were to try.
         """
-        headers = {"Range": f"bytes={start}-{end - 1}", "User-Agent": USER_AGENT}
-        answer = self._persist(url, lambda: self._store.get(url, headers))
-        _accept_store(answer.status, url)
-        content = answer.content
-        if answer.status == 200 and len(content) >= end:
-            content = content[start:end]
-        if len(content) != end - start:
-            raise CorruptDataError(f"{_without_query(url)}: {len(content)} bytes came for the {end - start} asked for")
+        if not _URL.fullmatch(url):
+            raise ServerError(f"the service gives a URL that is none: {_without_query(url)!r}")
+        content = memoryview(bytearray(end - start))
+        done = 0
+        while done < len(content):
+            at, rest = start + done, content[done:]
+            answer = self._persist(url, lambda at=at, rest=rest: self._store.read(url, at, rest))  # type: ignore[misc]
+            _accept_store(answer.status, url)
+            if not answer.done:
+                raise CorruptDataError(f"{_without_query(url)}: the store answers with other bytes than asked for")
+            done += answer.done
         return content
 
     def download(self, url: str, target: BinaryIO, offset: int = 0) -> int:

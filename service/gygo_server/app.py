@@ -27,6 +27,7 @@ from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.signed_urls import SignedUrls
 
 #: A readiness check that takes longer is given up by whoever asks.
 PROBE_SECONDS = 2.0
@@ -66,6 +67,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
         ),
         archives=ArchiveReader(bucket, DiskCache(settings.cache_dir / "archives", settings.cache_bytes)),
         answers=AnswerCache(settings.answers_bytes),
+        signed_urls=SignedUrls(bucket, settings.url_seconds),
     )
     compression.register(app)
     problems.register(app)

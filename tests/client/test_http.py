@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -36,7 +39,9 @@ def ranged(asked: Asked) -> Reply:
     if span is None:
         return Reply(body=BODY)
     first, last = span.removeprefix("bytes=").split("-")
-    return Reply(206, BODY[int(first) : int(last) + 1 if last else None])
+    content = BODY[int(first) : int(last) + 1 if last else None]
+    span = f"bytes {first}-{int(first) + len(content) - 1}/{len(BODY)}"
+    return Reply(206, content, {"Content-Range": span})
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -114,16 +119,55 @@ def test_a_refused_url_is_told_apart_and_not_shown(script: Serve, status: int) -
     assert "5ec2e7" not in str(caught.value)
 
 
-@pytest.mark.parametrize("reply", [Reply(404), Reply(416), Reply(206, b"short"), Reply(200, b"short")])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(404),
+        Reply(416),
+        Reply(206, b"short", {"Content-Range": "bytes 0-9/10"}),
+        Reply(206, b"elsewhere!", {"Content-Range": "bytes 3-12/20"}),
+        Reply(206, b"nowhere!!!"),
+        Reply(200, b"a portal's"),
+    ],
+)
 def test_bytes_that_are_not_there_are_not_made_up(script: Serve, reply: Reply) -> None:
     server = script(lambda asked: reply)
     with pytest.raises(gygo.CorruptDataError):
         Http(server.url).get_range(server.url + SIGNED, 0, 10)
 
 
-def test_a_store_without_ranges_is_used_all_the_same(script: Serve) -> None:
-    server = script(lambda asked: Reply(200, BODY))
-    assert Http(server.url).get_range(server.url + SIGNED, 300, 400) == BODY[300:400]
+def test_a_range_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
+    server = script(lambda asked: ranged(asked)._replace(cut_after=4000))
+    assert bytes(Http(server.url, patience=1).get_range(server.url + SIGNED, 100, 10_100)) == BODY[100:10_100]
+    asked = [each.headers["Range"] for each in server.asked]
+    assert asked == ["bytes=100-10099", "bytes=4100-10099", "bytes=8100-10099"]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 206 OK\r\nno colon\r\n\r\n"])
+def test_what_is_no_http_is_no_answer(head: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_all, args=(server, head), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(gygo.UnreachableError, match="HTTPException"):
+            Http(url, patience=0.3).get_range(url + SIGNED, 0, 10)
+
+
+def answer_all(server: socket.socket, head: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: y", "file:///etc/passwd", "http://ü/"]
+)
+def test_a_url_that_is_none_is_not_asked(url: str) -> None:
+    with pytest.raises(gygo.ServerError, match="a URL that is none"):
+        Http("http://127.0.0.1:1").get_range(url, 0, 10)
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
@@ -140,7 +184,7 @@ def test_a_stream_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
 
     def answer(asked: Asked) -> Reply:
         reply = ranged(asked)
-        return reply._replace(headers={"ETag": '"one"'}, cut_after=next(cuts))
+        return reply._replace(headers={**reply.headers, "ETag": '"one"'}, cut_after=next(cuts))
 
     server = script(answer)
     stream = Http(server.url, patience=1).post_stream("/v1/clips", {"clips": []})

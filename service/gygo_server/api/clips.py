@@ -26,7 +26,7 @@ from gygo_server.api.found_clips import MAX_LENGTH, ClipQuestion, FoundClip, Wan
 from gygo_server.api.problems import describe
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import LocatedClipsSchema
-from gygo_server.api.videos import Signed, sign_archive
+from gygo_server.api.videos import sign_archive
 from gygo_server.errors import FieldError, GygoError, InvalidQuestionError, NotFoundError
 from gygo_server.library import Release
 from gygo_server.model import FrameFiles, Member
@@ -173,25 +173,22 @@ def _refuse_missing(found: Iterable[FoundClip | GygoError]) -> None:
 
 
 def _located(release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError]) -> bytes:
-    signed: dict[str, Signed] = {}
     items: list[orjson.Fragment] = []
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
             items.append(orjson.Fragment(orjson.dumps({**question._asdict(), "error": describe(clip)})))
             continue
-        sha256 = clip.archive.sha256
-        if sha256 not in signed:
-            signed[sha256] = sign_archive(release, clip.video, clip.archive, "GET")
+        signed = sign_archive(release, clip.video, clip.archive, "GET")
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
         item = {
             **clip.describe(),
-            "url": signed[sha256].url,
-            "expires_at": signed[sha256].expires_at,
+            "url": signed.url,
+            "expires_at": signed.expires_at,
             "range": {"start": start, "end": end},
             # No range is empty: of a clip without any file, one byte.
             "headers": {"Range": f"bytes={start}-{max(start, end - 1)}"},
-            "archive": {"bytes": clip.archive.size, "sha256": sha256},
+            "archive": {"bytes": clip.archive.size, "sha256": clip.archive.sha256},
             "frames": [_frame(frame, clip.wanted) for frame in clip.frames],
         }
         items.append(orjson.Fragment(orjson.dumps(item)))

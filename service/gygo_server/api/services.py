@@ -14,6 +14,7 @@ from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.signed_urls import SignedUrls
 
 EXTENSION = "gygo"
 
@@ -30,6 +31,7 @@ class Services:
     library: Library
     archives: ArchiveReader
     answers: AnswerCache
+    signed_urls: SignedUrls
 
 
 def services() -> Services:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -31,7 +30,7 @@ from gygo_server.catalogue.reader import ArchiveRow
 from gygo_server.catalogue.video_query import SORTS
 from gygo_server.errors import NotFoundError
 from gygo_server.library import Release
-from gygo_server.store import keys
+from gygo_server.store.signed_urls import Signed
 
 blueprint = Blueprint(
     "videos",
@@ -140,13 +139,6 @@ def find_archive(release: Release, video: str, resolution: str | None) -> Archiv
     return find_archive(release, video, names[0])
 
 
-class Signed(NamedTuple):
-    """A signed URL, and when it ends (RFC 3339, UTC)."""
-
-    url: str
-    expires_at: str
-
-
 Sign = Callable[[str], Signed]
 
 
@@ -178,13 +170,10 @@ def _signer(release: Release, resolution: str | None) -> Sign:
 
 def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:
     """A signed URL of the archive, for GET or HEAD."""
-    seconds = services().settings.url_seconds
-    ends = datetime.now(UTC) + timedelta(seconds=seconds)  # before it is signed: never later than the signature's end
     name = f"{release.dataset.id}-{release.entry.id}-{video.replace(':', '-')}-{archive.resolution}.tar"
-    url = services().bucket.presign(
-        keys.archive(release.dataset.id, archive.sha256),
+    return services().signed_urls.archive(
+        release.dataset.id,
+        archive.sha256,
         method="HEAD" if method == "HEAD" else "GET",
-        expires_in=seconds,
         filename=name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_"),
     )
-    return Signed(url, ends.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -73,7 +73,7 @@ class SeaweedFS:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "GOMEMLIMIT": "256MiB", "GOGC": "50"},
+                env={**os.environ, "GOMEMLIMIT": "512MiB", "GOGC": "100"},
                 start_new_session=True,
                 # By force, as SIGTERM takes it half a minute: a killed demo can be started again at once.
                 preexec_fn=lambda: die_with_parent(signal.SIGKILL),  # noqa: PLW1509

@@ -1,0 +1,258 @@
+"""``make bench-epoch``: an epoch of training clips, from our client and from its peers, in one run on the same frames.
+
+Every measurement is a process of its own; the sides take turns within a round. See ``benchmarks/RESULTS.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+from benchmarks import epoch_report, servers
+from benchmarks.peers import world as worlds
+from benchmarks.peers.job import Job, Wanted, World
+from benchmarks.peers.sides import SIDES
+
+REPOSITORY = Path(__file__).parents[1]
+MARKDOWN = Path(__file__).with_name("RESULTS.md")
+RESULTS = Path(__file__).with_name("results") / "epoch.json"
+PEERS = ("boto3", "urllib3", "s3torchconnector", "webdataset", "mosaicml", "litdata")
+#: A measurement that takes longer hangs.
+SECONDS = 180
+CHECKED = 4
+#: Clips whose files are there one object each: the most that a peer reads of them.
+FILES = 120
+
+
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: one side in one configuration. ``clips``: only the epoch's last so many, for the slow."""
+
+    part: str
+    name: str
+    side: str
+    threads: int
+    decode: bool = False
+    warm: bool = False
+    clips: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.part}: {self.name}"
+
+
+def main() -> None:
+    options = _arguments()
+    servers.require("wrk")
+    left_out = _left_out(options)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="gygo-epoch-")))
+        print("drawing and publishing", flush=True)
+        frames = worlds.draw(
+            folder, source=options.source, videos=options.videos, frames=options.frames, scale=options.scale
+        )
+        world = worlds.start(stack, folder, frames)
+        bench = Bench(world, worlds.epoch(frames), folder, options.require_peers, left_out)
+        rows = [row for row in _rows(options) if row.side in ("urllib3", *_chosen(options))]
+        print("preparing and comparing bytes", flush=True)
+        bench.prepare(rows)
+        bench.measure(rows, options.rounds)
+        about = epoch_report.about(world, bench.epoch, options.rounds)
+    report = epoch_report.Report(rows, bench.measured, bench.left_out, about)
+    print(report.markdown())
+    options.markdown.write_text(report.markdown())
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.write_text(json.dumps(report.document(), indent=2) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--source", type=Path, help="a tree with 480p in the DAVIS layout, instead of drawing one")
+    arguments.add_argument("--videos", type=int, default=8, help="to draw")
+    arguments.add_argument("--frames", type=int, default=40, help="of each drawn video")
+    arguments.add_argument("--scale", type=int, default=20, help="times that each video is published")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--threads", type=int, default=8, help="of each side")
+    arguments.add_argument(
+        "--workers", default="1,4,16", help="numbers of connections and of DataLoader workers to try"
+    )
+    arguments.add_argument("--peers", default=",".join(PEERS), help=f"some of {','.join(PEERS)}")
+    arguments.add_argument("--require-peers", action="store_true", help="a peer that is missing or fails is an error")
+    arguments.add_argument("--results", type=Path, default=RESULTS, help="file for the ratios")
+    arguments.add_argument("--markdown", type=Path, default=MARKDOWN, help="file for the table")
+    options = arguments.parse_args()
+    options.workers = [int(each) for each in options.workers.split(",")]
+    options.peers = options.peers.split(",")
+    if unknown := set(options.peers) - set(PEERS):
+        arguments.error(f"no such peer: {', '.join(sorted(unknown))}")
+    return options
+
+
+def _chosen(options: argparse.Namespace) -> set[str]:
+    """The sides that take part: ours, the limits, the chosen peers."""
+    return {*(set(SIDES) - set(PEERS)), *options.peers}
+
+
+def _left_out(options: argparse.Namespace) -> dict[str, str]:
+    """The sides that cannot take part, with the reason."""
+    missing = {name: "not installed" for name in _chosen(options) if SIDES[name].version() is None}
+    if missing and options.require_peers:
+        raise SystemExit(f"not installed: {', '.join(sorted(missing))} (pip install -r benchmarks/peers.txt)")
+    return missing
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Row]:
+    """What is measured in each round. The slow read fewer clips: it is their rate that counts."""
+    threads = options.threads
+    yield from _undecoded(threads, options.workers)
+    yield from _decoded(threads, options.workers)
+    part = "limits"
+    for number in (1, 2):
+        yield Row(part, f"wrk, the same ranges, {number} threads", "wrk", threads, options={"wrk_threads": number})
+    yield Row(part, "Pillow, 2 processes", "pillow", 2, decode=True, clips=120, options={"processes": True})
+    yield Row(part, "Pillow, 2 threads", "pillow", 2, decode=True, clips=120, options={"processes": False})
+    yield Row(
+        part, f"Pillow, {threads} threads", "pillow", threads, decode=True, clips=120, options={"processes": False}
+    )
+    yield Row(part, "simplejpeg and Pillow, 2 threads", "simplejpeg", 2, decode=True, clips=160)
+
+
+def _undecoded(threads: int, workers: list[int]) -> Iterator[Row]:
+    cold, warm = "undecoded, cold", "undecoded, warm"
+    yield Row(cold, "gygo.Clips", "gygo", threads)
+    yield Row(cold, "gygo.Clips, an empty cache_dir", "gygo", threads, options={"keep": True})
+    for number in workers:
+        yield Row(cold, f"gygo.Clips, {number} connections", "gygo", number, clips=0 if number > 1 else 240)
+    for number in workers:
+        yield Row(cold, f"POST clips, a tar, {number} at once", "batch", number, clips=0 if number > 1 else 240)
+    yield Row(cold, "boto3 get_object a file", "boto3", threads, clips=60)
+    yield Row(cold, "urllib3, signed URL a file", "urllib3", threads, clips=120)
+    yield Row(cold, "s3torchconnector, object a file", "s3torchconnector", threads, clips=120)
+    yield Row(cold, "WebDataset, tars by signed URL", "webdataset", threads)
+    yield Row(cold, "MosaicML Streaming, ds[i]", "mosaicml", threads)
+    yield Row(cold, "MosaicML Streaming, 60 clips", "mosaicml", threads, clips=60)
+    yield Row(cold, "LitData, ds[i]", "litdata", threads, clips=60)
+    yield Row(warm, "gygo.Clips", "gygo", threads, warm=True)
+    yield Row(warm, "MosaicML Streaming, ds[i]", "mosaicml", threads, warm=True)
+    # By one thread: its reader holds one chunk at a time, so several threads make each other open theirs anew.
+    yield Row(warm, "LitData, ds[i], 1 thread", "litdata", 1, warm=True, clips=40)
+
+
+def _decoded(threads: int, workers: list[int]) -> Iterator[Row]:
+    cold, warm = "decoded, cold", "decoded, warm"
+    for fast in (True, False):
+        extra = "" if fast else ", without simplejpeg"
+        yield Row(cold, f"gygo.Clips{extra}", "gygo", threads, True, clips=200, options={"fast": fast})
+        for number in workers if fast else workers[1:2]:
+            name = f"gygo.torch.Clips, {number} workers{extra}"
+            yield Row(cold, name, "gygo.torch", threads, True, clips=240, options={"workers": number, "fast": fast})
+    yield Row(cold, "boto3 get_object a file", "boto3", threads, True, clips=40)
+    yield Row(cold, "s3torchconnector, object a file", "s3torchconnector", threads, True, clips=100)
+    yield Row(cold, "WebDataset, tars by signed URL", "webdataset", threads, True, clips=160)
+    yield Row(cold, "MosaicML Streaming, ds[i]", "mosaicml", threads, True)
+    yield Row(cold, "LitData, ds[i]", "litdata", threads, True, clips=40)
+    yield Row(warm, "gygo.Clips", "gygo", threads, True, True, clips=200)
+    yield Row(warm, "MosaicML Streaming, ds[i]", "mosaicml", threads, True, True, clips=160)
+    yield Row(warm, "LitData, ds[i], 1 thread", "litdata", 1, True, True, clips=40)
+
+
+@dataclass
+class Bench:
+    """Runs measurements, and keeps what was measured, by the rows' keys, and which sides dropped out, and why."""
+
+    world: World
+    epoch: list[Wanted]
+    folder: Path
+    require_peers: bool
+    left_out: dict[str, str]
+    measured: dict[str, list[float]] = field(default_factory=dict)
+
+    def prepare(self, rows: list[Row]) -> None:
+        """Each side's own copy of the data, a look at its bytes and arrays, and what is warm when it is measured."""
+        makers = {(SIDES[row.side].module, SIDES[row.side].prepare): row.side for row in rows if row.side in PEERS}
+        for side in makers.values():
+            self._run(Row("", "", side, 8, clips=FILES if SIDES[side].module == "by_file" else 0), prepare=True)
+        checks = {(row.side, row.decode, row.warm, row.options.get("fast")): row for row in rows}
+        for row in checks.values():
+            if row.warm or row.side == "batch":  # what it will read, to fill its folder, or the service's
+                self._run(replace(row, decode=False, clips=row.clips if row.side == "litdata" else 0))
+            if not SIDES[row.side].limit:
+                self._run(row, check=True)
+
+    def measure(self, rows: list[Row], rounds: int) -> None:
+        """All rows, round by round, each round beginning with another."""
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", flush=True)
+            turn = number * len(rows) // rounds
+            for row in rows[turn:] + rows[:turn]:
+                rate = self._run(row)
+                if rate is not None:
+                    self.measured.setdefault(row.key, []).append(rate)
+
+    def _run(self, row: Row, *, check: bool = False, prepare: bool = False) -> float | None:
+        """One measurement in a process of its own; None when the side has dropped out."""
+        if row.side in self.left_out:
+            return None
+        cache = self.folder / "warm" / row.side if row.warm else Path(mkdtemp(dir=self.folder))
+        clips = min(CHECKED if check else row.clips or len(self.epoch), len(self.epoch))
+        job = Job(
+            world=self.world,
+            side=row.side,
+            decode=row.decode,
+            warm=row.warm,
+            threads=row.threads,
+            clips=clips,
+            epoch=self.epoch,
+            cache=str(cache),
+            check=check,
+            options={**row.options, "prepare": prepare},
+        )
+        path = self.folder / "job.json"
+        job.write(path)
+        try:
+            return _rate(path)
+        except RuntimeError as error:
+            if self.require_peers or row.side not in PEERS:
+                raise SystemExit(f"{row.side}: {error}") from error
+            print(f"{row.side} drops out: {error}")
+            self.left_out[row.side] = _reason(str(error))
+            return None
+        finally:
+            if not row.warm:
+                shutil.rmtree(cache, ignore_errors=True)
+
+
+def _reason(printed: str) -> str:
+    """The line of a traceback that says why."""
+    lines = printed.strip().splitlines()
+    return next((line for line in reversed(lines) if _EXCEPTION.match(line)), lines[-1])[:200]
+
+
+def _rate(job: Path) -> float:
+    command = [sys.executable, "-m", "benchmarks.peers.run", str(job)]
+    try:
+        ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"not done after {SECONDS} s") from None
+    if ended.returncode:
+        raise RuntimeError(ended.stderr or f"ended with {ended.returncode}")
+    rate: float = json.loads(ended.stdout.splitlines()[-1])["rate"]
+    return rate
+
+
+if __name__ == "__main__":
+    main()
