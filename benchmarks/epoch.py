@@ -11,14 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any
 
 from benchmarks import epoch_report, servers
+from benchmarks.epoch_rows import FILES, Row, rows_of
 from benchmarks.peers import world as worlds
 from benchmarks.peers.job import Job, Wanted, World
 from benchmarks.peers.sides import SIDES
@@ -30,29 +29,9 @@ PEERS = ("boto3", "urllib3", "s3torchconnector", "webdataset", "mosaicml", "litd
 #: A measurement that takes longer hangs.
 SECONDS = 180
 CHECKED = 4
-#: Clips whose files are there one object each: the most that a peer reads of them.
-FILES = 120
 
 
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: one side in one configuration. ``clips``: only the epoch's last so many, for the slow."""
-
-    part: str
-    name: str
-    side: str
-    threads: int
-    decode: bool = False
-    warm: bool = False
-    clips: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def key(self) -> str:
-        return f"{self.part}: {self.name}"
 
 
 def main() -> None:
@@ -67,7 +46,7 @@ def main() -> None:
         )
         world = worlds.start(stack, folder, frames)
         bench = Bench(world, worlds.epoch(frames), folder, options.require_peers, left_out)
-        rows = [row for row in _rows(options) if row.side in ("urllib3", *_chosen(options))]
+        rows = [row for row in rows_of(options.threads, options.workers) if row.side in ("urllib3", *_chosen(options))]
         print("preparing and comparing bytes", flush=True)
         bench.prepare(rows)
         bench.measure(rows, options.rounds)
@@ -113,61 +92,6 @@ def _left_out(options: argparse.Namespace) -> dict[str, str]:
     if missing and options.require_peers:
         raise SystemExit(f"not installed: {', '.join(sorted(missing))} (pip install -r benchmarks/peers.txt)")
     return missing
-
-
-def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    """What is measured in each round. The slow read fewer clips: it is their rate that counts."""
-    threads = options.threads
-    yield from _undecoded(threads, options.workers)
-    yield from _decoded(threads, options.workers)
-    part = "limits"
-    for number in (1, 2):
-        yield Row(part, f"wrk, the same ranges, {number} threads", "wrk", threads, options={"wrk_threads": number})
-    yield Row(part, "Pillow, 2 processes", "pillow", 2, decode=True, clips=120, options={"processes": True})
-    yield Row(part, "Pillow, 2 threads", "pillow", 2, decode=True, clips=120, options={"processes": False})
-    yield Row(
-        part, f"Pillow, {threads} threads", "pillow", threads, decode=True, clips=120, options={"processes": False}
-    )
-    yield Row(part, "simplejpeg and Pillow, 2 threads", "simplejpeg", 2, decode=True, clips=160)
-
-
-def _undecoded(threads: int, workers: list[int]) -> Iterator[Row]:
-    cold, warm = "undecoded, cold", "undecoded, warm"
-    yield Row(cold, "gygo.Clips", "gygo", threads)
-    yield Row(cold, "gygo.Clips, an empty cache_dir", "gygo", threads, options={"keep": True})
-    for number in workers:
-        yield Row(cold, f"gygo.Clips, {number} connections", "gygo", number, clips=0 if number > 1 else 240)
-    for number in workers:
-        yield Row(cold, f"POST clips, a tar, {number} at once", "batch", number, clips=0 if number > 1 else 240)
-    yield Row(cold, "boto3 get_object a file", "boto3", threads, clips=60)
-    yield Row(cold, "urllib3, signed URL a file", "urllib3", threads, clips=120)
-    yield Row(cold, "s3torchconnector, object a file", "s3torchconnector", threads, clips=120)
-    yield Row(cold, "WebDataset, tars by signed URL", "webdataset", threads)
-    yield Row(cold, "MosaicML Streaming, ds[i]", "mosaicml", threads)
-    yield Row(cold, "MosaicML Streaming, 60 clips", "mosaicml", threads, clips=60)
-    yield Row(cold, "LitData, ds[i]", "litdata", threads, clips=60)
-    yield Row(warm, "gygo.Clips", "gygo", threads, warm=True)
-    yield Row(warm, "MosaicML Streaming, ds[i]", "mosaicml", threads, warm=True)
-    # By one thread: its reader holds one chunk at a time, so several threads make each other open theirs anew.
-    yield Row(warm, "LitData, ds[i], 1 thread", "litdata", 1, warm=True, clips=40)
-
-
-def _decoded(threads: int, workers: list[int]) -> Iterator[Row]:
-    cold, warm = "decoded, cold", "decoded, warm"
-    for fast in (True, False):
-        extra = "" if fast else ", without simplejpeg"
-        yield Row(cold, f"gygo.Clips{extra}", "gygo", threads, True, clips=200, options={"fast": fast})
-        for number in workers if fast else workers[1:2]:
-            name = f"gygo.torch.Clips, {number} workers{extra}"
-            yield Row(cold, name, "gygo.torch", threads, True, clips=240, options={"workers": number, "fast": fast})
-    yield Row(cold, "boto3 get_object a file", "boto3", threads, True, clips=40)
-    yield Row(cold, "s3torchconnector, object a file", "s3torchconnector", threads, True, clips=100)
-    yield Row(cold, "WebDataset, tars by signed URL", "webdataset", threads, True, clips=160)
-    yield Row(cold, "MosaicML Streaming, ds[i]", "mosaicml", threads, True)
-    yield Row(cold, "LitData, ds[i]", "litdata", threads, True, clips=40)
-    yield Row(warm, "gygo.Clips", "gygo", threads, True, True, clips=200)
-    yield Row(warm, "MosaicML Streaming, ds[i]", "mosaicml", threads, True, True, clips=160)
-    yield Row(warm, "LitData, ds[i], 1 thread", "litdata", 1, True, True, clips=40)
 
 
 @dataclass
