@@ -14,6 +14,7 @@ from gygo.clips import Clips
 from gygo.errors import (
     CacheUnavailableError,
     CorruptDataError,
+    EmptySourceError,
     GygoError,
     InvalidRequestError,
     NotFoundError,
@@ -33,6 +34,7 @@ __all__ = [
     "Clips",
     "CorruptDataError",
     "Dataset",
+    "EmptySourceError",
     "GygoError",
     "InvalidRequestError",
     "Listing",

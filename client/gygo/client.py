@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import quote
@@ -93,7 +94,7 @@ class Client:
 
     def datasets(self) -> Listing[Dataset]:
         """All datasets."""
-        return Listing(self.http, "/v1/datasets", {"limit": 1000}, lambda each: _dataset(self.http, each))
+        return Listing(self.http, "/v1/datasets", {"limit": 1000}, partial(_dataset, self.http))
 
     def dataset(self, dataset: str) -> Dataset:
         """One dataset by its id."""
@@ -197,6 +198,8 @@ class Release:
 
     def video(self, video: str) -> Video:
         """One video by its id or its name."""
+        if not video:
+            raise NotFoundError("a video has a name", status=404)
         return _video(self, self.http.get_json(f"{self.path}/videos/{quote(video.replace('/', ':'), safe=':')}"))
 
     def frame_counts(self, resolution: str | None = None) -> tuple[list[str], list[int]]:
@@ -218,9 +221,7 @@ class Videos(Listing["Video"]):
     """Some videos of a release: those that :attr:`filters` select."""
 
     def __init__(self, release: Release, filters: dict[str, Any], sort: str | None) -> None:
-        super().__init__(
-            release.http, f"{release.path}/videos", {**filters, "sort": sort}, lambda each: _video(release, each)
-        )
+        super().__init__(release.http, f"{release.path}/videos", {**filters, "sort": sort}, partial(_video, release))
         self.release = release
         self.filters = filters
 
@@ -310,7 +311,7 @@ class Video:
     ) -> Listing[dict[str, Any]]:
         """What the service says of each frame: name, timestamp, byte ranges, objects with box and area."""
         query = {"object": object, "has_mask": has_mask, "resolution": resolution}
-        return Listing(self.release.http, f"{self.path}/frames", query, lambda each: each)
+        return Listing(self.release.http, f"{self.path}/frames", query, dict)
 
     def frame(self, index: int, resolution: str | None = None) -> NDArray[np.uint8]:
         """A frame: H×W×3 uint8 RGB."""
@@ -340,7 +341,9 @@ class Video:
         return fetcher.fetch(fetcher.locate(self.release, [ClipRequest(self.id, start, length, step)])[0])
 
     def _frame(self, index: int) -> str:
-        return f"{self.path}/frames/{range(len(self))[index]}"
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no frame {index}: video {self.id!r} has {len(self)}")
+        return f"{self.path}/frames/{index % len(self)}"
 
 
 _VIDEO = ("id", "name", "category", "frame_count", "mask_count", "mask_kind", "fps")

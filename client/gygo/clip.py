@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -40,8 +40,8 @@ class Clip:
     resolution: str
     mask_kind: MaskKind
     names: tuple[str, ...]
-    image_files: tuple[bytes | None, ...]
-    mask_files: tuple[bytes | None, ...]
+    image_files: tuple[bytes | None, ...] = field(repr=False)
+    mask_files: tuple[bytes | None, ...] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -50,6 +50,16 @@ class Clip:
     def video(self) -> str:
         """The video's id."""
         return self.request.video
+
+    @property
+    def start(self) -> int:
+        """Index of its first frame in the video."""
+        return self.request.start
+
+    @property
+    def step(self) -> int:
+        """From each frame to the next."""
+        return self.request.step
 
     @property
     def has_images(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gygo.client import Release, Videos
 from gygo.clip import Clip, ClipRequest
 from gygo.disk_cache import DiskCache
+from gygo.errors import EmptySourceError
 from gygo.fetching import ClipFetcher, prefetched
 from gygo.sampling import ClipAt, Epoch, ReleaseClips, Shard
 
@@ -32,6 +33,8 @@ class Clips:
         batch_size: how many clips the consumer takes at once; see :class:`gygo.sampling.Shard`.
         resolution: which one, and only videos that have it; when not given, the one that the sources were filtered by,
             or else their releases' default one.
+        drop_last: leave out the clips at the end of an epoch that do not make a batch for each rank, so that all ranks
+            have equally many: DistributedDataParallel waits for ever otherwise.
         decode: decode ahead, in the threads that fetch.
         cache_dir: keep whole archives in this folder, ``cache_bytes`` at most, shared by any number of processes.
         connections: requests to the store in flight at the same time.
@@ -57,15 +60,19 @@ class Clips:
         resolution: str | None = None,
         images: bool = True,
         masks: bool = True,
+        drop_last: bool = False,
         decode: bool = True,
         cache_dir: str | Path | None = None,
         cache_bytes: int = 100 * 10**9,
         connections: int = 8,
         prefetch: int | None = None,
     ) -> None:
-        self.sources: list[Source] = [sources] if isinstance(sources, (Release, Videos)) else list(sources)
+        self.sources: list[Source] = [sources] if isinstance(sources, (Release, Videos, str)) else list(sources)
         if not self.sources:
             raise ValueError("there must be at least one source")
+        for source in self.sources:
+            if not isinstance(source, (Release, Videos)):
+                raise TypeError(f"a source is a release, or videos of one, not {source!r}")
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} is not below world {world}")
         if min(length, step, batch_size, connections) < 1 or not (images or masks):
@@ -81,6 +88,7 @@ class Clips:
         self.shuffle, self.seed = shuffle, seed
         self.rank, self.world, self.batch_size = rank, world, batch_size
         self.connections, self.prefetch = connections, prefetch or 2 * connections
+        self.drop_last = drop_last
         self.decode = decode
         cache = DiskCache(Path(cache_dir), cache_bytes) if cache_dir is not None else None
         self._fetcher = ClipFetcher(resolution=self.resolution, images=images, masks=masks, cache=cache)
@@ -90,7 +98,7 @@ class Clips:
         self._progress = self._start  # where the current one is
 
     def __len__(self) -> int:
-        return Shard(self.rank, self.world).size(0, len(self.order()))
+        return Shard(self.rank, self.world).size(0, self._end(len(self.order()), 0))
 
     def __iter__(self) -> Iterator[Clip]:
         yield from self.iterate(self._decoded if self.decode else _as_it_is)
@@ -131,7 +139,8 @@ class Clips:
         order = self.order()
         progress = self._start.taken_up_by(Shard(self.rank, self.world, worker, workers, self.batch_size))
         self._start, self._progress = _Progress(progress.shard), progress
-        left = islice(progress.shard.positions(min(progress.begin, len(order)), len(order)), progress.taken, None)
+        end = self._end(len(order), progress.begin)
+        left = islice(progress.shard.positions(min(progress.begin, end), end), progress.taken, None)
         wanted = (self._request(order[position]) for position in left)
         for made in prefetched(self._fetcher, wanted, work, connections=self.connections, ahead=self.prefetch):
             progress.taken += 1
@@ -171,6 +180,10 @@ class Clips:
         self._epoch = state["epoch"]
         self._start = self._progress = _Progress(Shard(*state["shard"]), state["begin"], state["taken"])
 
+    def _end(self, clips: int, begin: int) -> int:
+        """Where the epoch ends that has so many clips and goes on at ``begin``."""
+        return clips - (max(0, clips - begin) % (self.world * self.batch_size) if self.drop_last else 0)
+
     def _fingerprint(self) -> dict[str, Any]:
         return {
             "sources": [[source.name, source.filters] for source in self.sources],
@@ -186,7 +199,14 @@ class Clips:
     def _list(self, source: Source) -> tuple[list[str], ReleaseClips]:
         ids, frames = source.frame_counts(self.resolution)
         name = f"{source.release.dataset}/{source.release.id}"
-        return ids, ReleaseClips(name, frames, self.length, self.step, self.max_skip)
+        clips = ReleaseClips(name, frames, self.length, self.step, self.max_skip)
+        if not clips.count:
+            raise EmptySourceError(
+                f"{source.name} gives no clip of {self.length} frames: {len(ids)} of {len(source.release)} videos "
+                f"are selected by {source.filters or 'no filter'}, {clips.too_short} of them too short; "
+                f"its splits are: {', '.join(source.release.splits) or 'none'}"
+            )
+        return ids, clips
 
     def _request(self, at: ClipAt) -> tuple[Release, ClipRequest]:
         video = self.listed()[at.release][0][at.video]

@@ -8,6 +8,7 @@ GygoError
 ├── UnreachableError            no answer, or none but "later", for as long as we were to try
 ├── CorruptDataError            bytes that are not those which were published
 ├── UnreadablePictureError      a frame or mask that cannot be decoded
+├── EmptySourceError        nothing to train on: no video is selected, or all are too short
 ├── CacheUnavailableError       the local disk cache cannot hold a file
 └── PullError                   a tree cannot be written as asked
 """
@@ -50,6 +51,10 @@ class CorruptDataError(GygoError):
 
 class UnreadablePictureError(GygoError):
     """A frame or a mask that cannot be decoded."""
+
+
+class EmptySourceError(GygoError):
+    """Nothing to train on: no video is selected, or all are too short for a clip."""
 
 
 class CacheUnavailableError(GygoError):

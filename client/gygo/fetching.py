@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -97,6 +98,7 @@ class ClipFetcher:
     ) -> None:
         self._wanted = {"resolution": resolution, "images": images, "masks": masks}
         self._cache = cache
+        self._warned = False
 
     def locate(self, release: Release, requests: Sequence[ClipRequest]) -> list[LocatedClip]:
         """Where these clips are.
@@ -132,8 +134,10 @@ class ClipFetcher:
         if self._cache is not None:
             try:
                 return located.clip(self._from_cache(self._cache, located))
-            except CacheUnavailableError:
-                pass  # a clip at a time, then
+            except CacheUnavailableError as error:
+                if not self._warned:
+                    self._warned = True
+                    warnings.warn(f"{error}; clips that are not kept are fetched one by one", stacklevel=2)
         return located.clip(self._get(located, *located.span))
 
     def _get(self, located: LocatedClip, start: int, end: int) -> memoryview:

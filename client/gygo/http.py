@@ -34,6 +34,9 @@ from gygo.store_connections import FAILURES, StoreAnswer, StoreConnections
 USER_AGENT = "gygo/0.1.0"
 CHUNK = 1 << 20
 
+#: Seconds, about, that a service which has not answered yet is tried.
+FIRST_PATIENCE = 8.0
+
 #: Times that something is asked for again which breaks off without a byte gained.
 TRIES = 5
 
@@ -72,8 +75,8 @@ class Timed(NamedTuple):
 class Http:
     """Requests to one service and to the store behind it. Safe for threads and across forks.
 
-    ``patience`` is about how many seconds a request is tried again when there is no answer, ``timeout`` how many one
-    attempt may be silent.
+    ``patience`` is about how many seconds a request is tried again when there is no answer (fewer before the service
+    has answered for the first time), ``timeout`` how many one attempt may be silent.
     """
 
     def __init__(
@@ -93,6 +96,9 @@ class Http:
         self._key = key
         self._timeout = Timeout(connect=min(5.0, timeout), read=timeout)
         self._retries = _retries(patience)
+        # An address that never answered is more likely wrong than away.
+        self._first_retries = _retries(min(patience, FIRST_PATIENCE))
+        self._reached = False
         self._connections = connections
         self._store = StoreConnections(timeout)
         self._pools: dict[int, urllib3.PoolManager] = {}
@@ -242,7 +248,8 @@ class Http:
 
     def _persist(self, url: str, attempt: Callable[[], Answer]) -> Answer:
         # Not urllib3's own loop: it writes each URL that it tries again to the log, and signed ones are secrets.
-        retries = self._retries
+        ours = self._is_ours(url)
+        retries = self._retries if self._reached or not ours else self._first_retries
         while True:
             answer: Answer | None = None
             failure: Exception | None = None
@@ -252,6 +259,7 @@ class Http:
                 failure = error
             else:
                 if answer.status not in _LATER:
+                    self._reached = self._reached or ours
                     return answer
             try:
                 retries = retries.increment("GET", error=failure)

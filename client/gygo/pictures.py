@@ -95,6 +95,8 @@ def _cover(picture: Image.Image, size: Size, how: Image.Resampling) -> Image.Ima
     """Scaled so that it covers ``size``, as little as possible, and what stands over cut off on both sides."""
     height, width = size
     scale = max(width / picture.width, height / picture.height)
-    box_width, box_height = width / scale, height / scale
-    left, top = (picture.width - box_width) / 2, (picture.height - box_height) / 2
-    return picture.resize((width, height), how, box=(left, top, left + box_width, top + box_height))
+    # Not a hair outside, as rounding may have it: Pillow refuses that.
+    across, down = min(width / scale, picture.width), min(height / scale, picture.height)
+    left, top = (picture.width - across) / 2, (picture.height - down) / 2
+    box = (left, top, min(left + across, picture.width), min(top + down, picture.height))
+    return picture.resize((width, height), how, box=box)

@@ -28,8 +28,9 @@ class Clips(IterableDataset[Any]):
         size: height and width that frames and masks are scaled to cover, and cut out of the middle; without it they
             have the sizes of their videos, which make no batch.
         void: ``"zero"`` makes 255 of palette masks background.
-        transform: what to do with a sample, in the threads that fetch.
+        transform: what to do with each sample, in their order; it may draw from torch's random numbers.
         batch_size: the DataLoader's. Then the batches come in the same order whatever the number of workers.
+        drop_last: give all ranks equally many whole batches, as DistributedDataParallel needs it.
         rank, world: as torch.distributed says, or the variables RANK and WORLD_SIZE, when not given.
         cache_dir, cache_bytes: keep whole archives on disk.
         connections, prefetch: a worker's requests in flight, and clips ahead.
@@ -51,6 +52,7 @@ class Clips(IterableDataset[Any]):
         void: Void = "keep",
         transform: Callable[[Sample], Any] | None = None,
         batch_size: int = 1,
+        drop_last: bool = False,
         rank: int | None = None,
         world: int | None = None,
         resolution: str | None = None,
@@ -61,6 +63,8 @@ class Clips(IterableDataset[Any]):
     ) -> None:
         if (rank is None) != (world is None):
             raise ValueError("rank and world are given together, or neither")
+        if size is not None and (not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1):
+            raise ValueError(f"size is a height and a width in pixels, not {size!r}")
         found = _distributed() if rank is None or world is None else (rank, world)
         self._clips = plain.Clips(
             releases,
@@ -73,6 +77,7 @@ class Clips(IterableDataset[Any]):
             rank=found[0],
             world=found[1],
             batch_size=batch_size,
+            drop_last=drop_last,
             resolution=resolution,
             cache_dir=cache_dir,
             cache_bytes=cache_bytes,
@@ -80,8 +85,9 @@ class Clips(IterableDataset[Any]):
             prefetch=prefetch,
         )
         self._size, self._void, self._transform = size, void, transform
-        # In shared memory: workers that outlive an epoch see it change.
+        # In shared memory: workers that outlive an epoch see it change, and the loop's process sees that they are.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._has_workers = torch.zeros(1, dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         """Clips of this rank in an epoch."""
@@ -91,8 +97,11 @@ class Clips(IterableDataset[Any]):
         worker = get_worker_info()
         self._clips.set_epoch(int(self._epoch))
         if worker is None:
-            return self._clips.iterate(self._sample)
-        return self._clips.iterate(self._sample, worker.id, worker.num_workers)
+            samples = self._clips.iterate(self._sample)
+        else:
+            self._has_workers.fill_(True)
+            samples = self._clips.iterate(self._sample, worker.id, worker.num_workers)
+        return samples if self._transform is None else map(self._transform, samples)
 
     def __getstate__(self) -> dict[str, Any]:
         # The list of videos is asked for once, here, and not by each worker.
@@ -110,6 +119,8 @@ class Clips(IterableDataset[Any]):
         torchdata's StatefulDataLoader calls it in each worker. With a plain DataLoader and workers say how many clips
         the training loop has taken of the epoch: ``taken=batches * batch_size``.
         """
+        if taken is None and bool(self._has_workers) and get_worker_info() is None:
+            raise ValueError("workers have read these clips: say how many the loop has taken of the epoch, taken=…")
         return self._clips.state_dict(taken)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -117,18 +128,17 @@ class Clips(IterableDataset[Any]):
         self._clips.load_state_dict(state)
         self._epoch.fill_(self._clips.epoch)
 
-    def _sample(self, clip: Clip) -> Any:
+    def _sample(self, clip: Clip) -> Sample:
         images = torch.from_numpy(clip.decode_images(self._size)).permute(0, 3, 1, 2).contiguous()
-        sample: Sample = {
+        return {
             "images": images,
             "masks": torch.from_numpy(clip.decode_masks(self._size, self._void)),
             "has_mask": torch.from_numpy(clip.has_mask),
             "dataset": clip.dataset,
             "video": clip.video,
-            "start": clip.request.start,
-            "step": clip.request.step,
+            "start": clip.start,
+            "step": clip.step,
         }
-        return sample if self._transform is None else self._transform(sample)
 
 
 def _distributed() -> tuple[int, int]:

@@ -78,7 +78,8 @@ def test_sizes_make_batches_and_labels_stay_labels(releases: list[gygo.Release])
 def test_batches_come_in_one_order_whatever_the_workers(
     releases: list[gygo.Release], workers: int, method: str
 ) -> None:
-    clips = Clips(releases, length=2, size=(16, 16), batch_size=2)
+    videos = [release.videos(min_frames=1) for release in releases]  # a source of another kind, to be pickled too
+    clips = Clips(videos, length=2, size=(16, 16), batch_size=2)
     context = method if workers else None
     loader = DataLoader(clips, batch_size=2, num_workers=workers, multiprocessing_context=context)
     assert batched(loader) == wanted(releases)
@@ -140,9 +141,28 @@ def test_errors_of_workers_come_home(releases: list[gygo.Release]) -> None:
         next(iter(DataLoader(clips, batch_size=1, num_workers=1)))
 
 
-def test_a_transform_sees_each_sample(releases: list[gygo.Release]) -> None:
-    clips = Clips(releases, length=2, transform=place)
-    assert list(clips) == wanted(releases)
+def test_a_transform_sees_each_sample_in_order_and_may_draw_numbers(releases: list[gygo.Release]) -> None:
+    assert list(Clips(releases, length=2, transform=place)) == wanted(releases)
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        drawn.append(list(Clips(releases, length=2, transform=lambda sample: (place(sample), float(torch.rand(1))))))
+    assert drawn[0] == drawn[1]
+
+
+def test_a_loop_whose_workers_read_must_say_how_far_it_is(releases: list[gygo.Release]) -> None:
+    clips = Clips(releases, length=2, size=(16, 16))
+    assert clips.state_dict()["taken"] == 0
+    next(iter(DataLoader(clips, batch_size=1, num_workers=1)))
+    with pytest.raises(ValueError, match="taken=…"):
+        clips.state_dict()
+    assert clips.state_dict(taken=1)["taken"] == 1
+
+
+@pytest.mark.parametrize("size", [256, (256,), (0, 10), (1, 2, 3)])
+def test_a_size_is_a_height_and_a_width(releases: list[gygo.Release], size: Any) -> None:
+    with pytest.raises(ValueError, match="height and a width"):
+        Clips(releases, size=size)
 
 
 def test_rank_and_world_go_together(releases: list[gygo.Release]) -> None:

@@ -100,6 +100,28 @@ def test_videos_too_short_for_a_clip_are_left_out_and_counted(releases: list[gyg
     assert len({place[:2] for place in expected(clips)}) == sum(length >= 6 for length in lengths)
 
 
+def test_a_source_without_clips_is_an_error_that_says_why(releases: list[gygo.Release]) -> None:
+    with pytest.raises(gygo.EmptySourceError, match=r"0 of 5 videos .*splits are: train, val"):
+        len(gygo.Clips([releases[0], releases[1].videos(split="trian")]))
+    with pytest.raises(gygo.EmptySourceError, match="6 of them too short"):
+        next(iter(gygo.Clips(releases[0], length=1000)))
+    with pytest.raises(TypeError, match="'toys'"):
+        gygo.Clips("toys")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("world", "batch"), [(1, 4), (2, 3), (3, 1)])
+def test_ranks_have_equally_many_whole_batches_when_asked(releases: list[gygo.Release], world: int, batch: int) -> None:
+    ranks = [
+        gygo.Clips(releases, length=2, rank=rank, world=world, batch_size=batch, drop_last=True, decode=False)
+        for rank in range(world)
+    ]
+    given = [places(clips) for clips in ranks]
+    assert {len(each) for each in given} == {len(ranks[0])}
+    assert len(ranks[0]) % batch == 0
+    left_out = set(expected(gygo.Clips(releases, length=2))) - set(chain(*given))
+    assert len(left_out) < world * batch
+
+
 @pytest.mark.parametrize("wrong", [{"length": 0}, {"rank": 2, "world": 2}, {"images": False, "masks": False}])
 def test_settings_that_contradict_are_refused(releases: list[gygo.Release], wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"count from 1|is not below world"):
@@ -227,7 +249,7 @@ def test_a_store_that_stays_away_is_told(through: tuple[Gate, str]) -> None:
 
 
 def test_urls_that_expire_in_the_epoch_do_no_harm(serve_with: Callable[..., str], published: dict[str, Path]) -> None:
-    release = gygo.connect(serve_with(url_seconds=1), patience=5).release("multi")
+    release = gygo.connect(serve_with(url_seconds=3), patience=5).release("multi")
     clips = gygo.Clips(release, length=2, decode=False, prefetch=2, connections=2)
     given = []
     for clip in clips:
@@ -237,11 +259,11 @@ def test_urls_that_expire_in_the_epoch_do_no_harm(serve_with: Callable[..., str]
 
 
 def test_a_url_that_the_store_refuses_is_renewed(serve_with: Callable[..., str], published: dict[str, Path]) -> None:
-    release = gygo.connect(serve_with(url_seconds=1), patience=5).release("multi")
+    release = gygo.connect(serve_with(url_seconds=2), patience=5).release("multi")
     fetcher = fetching.ClipFetcher()
     located = fetcher.locate(release, [gygo.ClipRequest(release.videos()[0].id, 0, 2)])[0]
     wrong_clock = replace(located, deadline=time.monotonic() + 1000)
-    time.sleep(2.1)
+    time.sleep(3.1)
     with pytest.raises(RefusedUrlError):
         release.http.get_range(wrong_clock.answer["url"], *wrong_clock.span)
     assert len(fetcher.fetch(wrong_clock)) == 2
@@ -286,7 +308,7 @@ def store_keys(store: SeaweedFS) -> tuple[str, str]:
 
 
 def count_archives(folder: Path) -> int:
-    return len(list(folder.glob("[0-9a-f][0-9a-f]/*")))
+    return len(list(folder.glob("[0-9a-f][0-9a-f]/[0-9a-f]*")))
 
 
 def test_kept_archives_need_no_store(through: tuple[Gate, str], tmp_path: Path) -> None:
@@ -330,11 +352,16 @@ def test_an_archive_that_breaks_off_goes_on_where_it_was(through: tuple[Gate, st
     assert fetcher.fetch(located).image_files == video.clip(0, 2).image_files
 
 
-def test_a_cache_too_small_is_no_obstacle(through: tuple[Gate, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("folder", "size", "why"), [("kept", 1000, "more than"), ("a-file/kept", 10**9, "written")])
+def test_a_cache_that_cannot_keep_is_told_and_no_obstacle(
+    through: tuple[Gate, str], tmp_path: Path, folder: str, size: int, why: str
+) -> None:
     _, url = through
+    (tmp_path / "a-file").touch()
     release = gygo.connect(url, patience=5).release("multi")
-    clips = gygo.Clips(release, length=2, decode=False, cache_dir=tmp_path / "kept", cache_bytes=1000)
-    assert places(clips) == expected(gygo.Clips(release, length=2))
+    clips = gygo.Clips(release, length=2, decode=False, cache_dir=tmp_path / folder, cache_bytes=size)
+    with pytest.warns(UserWarning, match=why):
+        assert places(clips) == expected(gygo.Clips(release, length=2))
     assert count_archives(tmp_path / "kept") == 0
 
 

@@ -81,7 +81,8 @@ class Tree:
         layout = LAYOUTS[document["layout"]]
         self.rules = Rules(layout, document["resolution"], document["void"], document["all_frames"])
         self._replay()
-        if not self.videos and not self._begun:  # nothing came of it: it may become another tree
+        under_way = (self.state / "partial").is_dir() and any((self.state / "partial").iterdir())
+        if not self.videos and not self._begun and not under_way:  # nothing came of it: it may become another tree
             self.dataset = self.rules = None
 
     @contextmanager

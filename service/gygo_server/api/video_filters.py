@@ -35,7 +35,7 @@ class VideosFilterQuery(Schema):
         validate=validate.Length(1, 200),
         metadata={"description": "Words, or beginnings of words, of the name, the categories and the attributes."},
     )
-    resolution = resolution_parameter("Videos that have this resolution; signed URLs are of it too.")
+    resolution = resolution_parameter("Only videos that have this resolution.")
 
 
 def video_filter(query: dict[str, Any], release: Release) -> VideoFilter:

@@ -48,7 +48,7 @@ class VideosQuery(VideosFilterQuery, Page):
     )
     include = fields.String(
         validate=validate.OneOf(["archive_url"]),
-        metadata={"description": "`archive_url`: with a signed URL of each video's archive."},
+        metadata={"description": "`archive_url`: with a signed URL of each video's archive, at `resolution`."},
     )
     chosen = chosen_fields(names_of(VideoSchema))
 
