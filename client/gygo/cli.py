@@ -15,7 +15,7 @@ import click
 from gygo import __version__
 from gygo.client import Client, Listing, connect
 from gygo.errors import GygoError
-from gygo.progress import ShownProgress, human_bytes, plain
+from gygo.progress import ShownProgress, human_bytes, plain, say
 from gygo.pull.layouts import LAYOUTS
 from gygo.pull.plan import Request
 from gygo.pull.report import say_plan, say_summary
@@ -153,7 +153,7 @@ def show(name: str, as_json: bool, url: str | None, key: str | None) -> None:
     else:
         document = client.http.get_json(f"/v1/datasets/{quote(dataset, safe='')}")
     if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(document, indent=2))
     else:
         _say_document(document)
 
@@ -240,14 +240,14 @@ def _list_releases(client: Client, dataset: str, as_json: bool) -> None:
     _say_all([each.document for each in client.dataset(dataset).releases()], as_json, _RELEASE_COLUMNS)
     if not as_json:
         for line in withdrawn:
-            click.echo(line)
+            say(line)
 
 
 def _say_all(items: Iterable[dict[str, Any]], as_json: bool, columns: _Columns) -> None:
     if as_json:
         between = "[\n"
         for item in items:
-            click.echo(between + json.dumps(item, ensure_ascii=False), nl=False)
+            click.echo(between + json.dumps(item), nl=False)
             between = ",\n"
         click.echo("\n]" if between == ",\n" else "[]")
         return
@@ -255,7 +255,7 @@ def _say_all(items: Iterable[dict[str, Any]], as_json: bool, columns: _Columns) 
     rows += [[_cell(value(item)) for _, value in columns] for item in items]
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _cell(value: object) -> str:
@@ -269,11 +269,11 @@ def _say_document(document: dict[str, Any]) -> None:
             continue
         title = name.replace("_", " ")
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            click.echo(f"{title}:")
+            say(f"{title}:")
             for item in value:
-                click.echo(f"  {_fields(item)}")
+                say(f"  {_fields(item)}")
         else:
-            click.echo(f"{title}: {_said(name, value)}")
+            say(f"{title}: {_said(name, value)}")
 
 
 def _fields(item: dict[str, Any]) -> str:

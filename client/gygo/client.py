@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gygo.clip import Clip, ClipRequest
 from gygo.errors import NotFoundError
 from gygo.fetching import ClipFetcher
-from gygo.http import Http
+from gygo.http import Http, understood
 from gygo.pictures import MaskKind, Void, decode_image, decode_mask
 
 T = TypeVar("T")
@@ -72,18 +72,21 @@ class Listing(Sequence[T], Generic[T]):
         return self._items[wanted]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} of {self._url}>"
+        return f"<{type(self).__name__} {self._url}>"
 
     def _fetch(self) -> bool:
-        """Get the next page that has anything; False at the end."""
-        while self._next is not None:
-            page = self._http.get_json(self._next, self._query)
+        """Get the next page; False at the end."""
+        if self._next is None:
+            return False
+        page = self._http.get_json(self._next, self._query)
+        with understood(self._next):
             self._query = None  # `next` holds it
-            self._total, self._next = page["total"], page["next"]
-            if page["items"]:
-                self._items += map(self._make, page["items"])
-                return True
-        return False
+            self._total, following = int(page["total"]), page["next"]
+            self._items += map(self._make, page["items"])
+            if following is not None and (not page["items"] or len(self._items) > self._total):
+                raise ValueError("pages without end")
+            self._next = following
+        return bool(page["items"])
 
 
 @dataclass(frozen=True)
@@ -239,9 +242,13 @@ class Videos(Listing["Video"]):
         query: dict[str, Any] | None = {**chosen, "fields": "id,frame_count", "limit": 1000}
         while url is not None:
             page = self.release.http.get_json(url, query)
-            url, query = page["next"], None
-            ids += [each["id"] for each in page["items"]]
-            frames += [each["frame_count"] for each in page["items"]]
+            with understood(url):
+                ids += [str(each["id"]) for each in page["items"]]
+                frames += [int(each["frame_count"]) for each in page["items"]]
+                total = int(page["total"])
+                if page["next"] is not None and (not page["items"] or len(ids) > total):
+                    raise ValueError("pages without end")
+                url, query = page["next"], None
         return ids, frames
 
 
@@ -350,6 +357,11 @@ _VIDEO = ("id", "name", "category", "frame_count", "mask_count", "mask_kind", "f
 
 
 def _dataset(http: Http, document: dict[str, Any]) -> Dataset:
+    with understood("/v1/datasets"):
+        return _read_dataset(http, document)
+
+
+def _read_dataset(http: Http, document: dict[str, Any]) -> Dataset:
     releases = document["releases"]
     return Dataset(
         http,
@@ -362,10 +374,18 @@ def _dataset(http: Http, document: dict[str, Any]) -> Dataset:
 def _release(http: Http, dataset: str, release: str) -> Release:
     path = f"/v1/datasets/{quote(dataset, safe='')}/releases/{quote(release, safe='')}"
     document = http.get_json(path)
-    return Release(http, document["dataset"], document["id"], document)
+    with understood(path):
+        if not {"default_resolution", "splits", "categories", "counts", "resolutions"} <= document.keys():
+            raise KeyError("a release")
+        return Release(http, str(document["dataset"]), str(document["id"]), document)
 
 
 def _video(release: Release, document: dict[str, Any]) -> Video:
+    with understood(release.path):
+        return _read_video(release, document)
+
+
+def _read_video(release: Release, document: dict[str, Any]) -> Video:
     archives = [
         Archive(
             **{name: each[name] for name in ("resolution", "width", "height", "mask_kind", "mask_count")},

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gygo.errors import UnreadablePictureError
 from gygo.pictures import MaskKind, Size, Void, decode_image, decode_mask
 
 
@@ -90,7 +91,7 @@ class Clip:
         """T×H×W×3 uint8 RGB; with ``size`` (height, width) scaled to cover it and cut out of the middle."""
         if not self.has_images:
             raise ValueError("the clip was asked for without its images")
-        return np.stack([decode_image(content, size) for content in self.image_files if content is not None])
+        return _stacked([decode_image(content, size) for content in self.image_files if content is not None])
 
     def decode_masks(self, size: Size | None = None, void: Void = "keep") -> NDArray[np.uint8]:
         """T×H×W uint8 object ids, resized by nearest neighbour. ``void="zero"`` makes 255 background."""
@@ -100,7 +101,7 @@ class Clip:
         shape = next((labels.shape for labels in decoded if labels is not None), None)
         if shape is None:
             shape = size or self._image_shape()
-        return np.stack([np.zeros(shape, np.uint8) if labels is None else labels for labels in decoded])
+        return _stacked([np.zeros(shape, np.uint8) if labels is None else labels for labels in decoded])
 
     def _image_shape(self) -> Size:
         first = self.image_files[0]
@@ -108,3 +109,9 @@ class Clip:
             raise ValueError("the clip has neither images nor masks")
         height, width = decode_image(first).shape[:2]
         return height, width
+
+
+def _stacked(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    if len({picture.shape for picture in pictures}) > 1:
+        raise UnreadablePictureError("the pictures of a clip have different sizes")
+    return np.stack(pictures)

@@ -96,13 +96,16 @@ class Clips:
         self._epoch = 0
         self._start = _Progress(Shard(rank, world))  # where the next iteration begins
         self._progress = self._start  # where the current one is
+        self._resumed_at = 0  # the place of the epoch at which it was begun or resumed
 
     def __len__(self) -> int:
         return Shard(self.rank, self.world).size(0, self._end(len(self.order()), 0))
 
     def __iter__(self) -> Iterator[Clip]:
+        epoch = self._epoch
         yield from self.iterate(self._decoded if self.decode else _as_it_is)
-        self.set_epoch(self._epoch + 1)
+        if epoch == self._epoch:
+            self.set_epoch(epoch + 1)
 
     @property
     def epoch(self) -> int:
@@ -113,6 +116,7 @@ class Clips:
         """Turn to this epoch; where it was resumed stays, if it is the one that was resumed."""
         if epoch != self._epoch:
             self._epoch = epoch
+            self._resumed_at = 0
             self._start = self._progress = _Progress(Shard(self.rank, self.world))
 
     @property
@@ -149,13 +153,14 @@ class Clips:
     def state_dict(self, taken: int | None = None) -> dict[str, Any]:
         """Where this reader is, to go on from later: plain values, fit for JSON.
 
-        ``taken`` says how many clips of the epoch this rank has taken, where this object cannot know because the
-        workers of a DataLoader iterate copies of it: ``batches * batch_size``. Such a state, and one of a reader
-        without workers, may be resumed with other numbers of workers and, as all ranks take equally many, of ranks.
+        ``taken`` says how many clips this rank has taken since the epoch was begun or resumed, where this object can
+        not know because the workers of a DataLoader iterate copies of it: ``batches * batch_size``. Such a state, and
+        one of a reader without workers, may be resumed with other numbers of workers and, as all ranks take equally
+        many, of ranks.
         """
-        progress = (
-            self._progress if taken is None else _Progress(Shard(self.rank, self.world), self._start.begin, taken)
-        )
+        progress = self._progress
+        if taken is not None:
+            progress = _Progress(Shard(self.rank, self.world), self._resumed_at, taken)
         return {
             "version": 1,
             "order": self._fingerprint(),
@@ -178,7 +183,11 @@ class Clips:
         if differ:
             raise ValueError(f"the state is of clips in another order; these differ: {', '.join(differ)}")
         self._epoch = state["epoch"]
-        self._start = self._progress = _Progress(Shard(*state["shard"]), state["begin"], state["taken"])
+        saved = _Progress(Shard(*state["shard"]), state["begin"], state["taken"])
+        if saved.shard.workers == 1:  # all that was taken lies before one place
+            saved = saved.taken_up_by(Shard(self.rank, self.world))
+        self._resumed_at = saved.begin
+        self._start = self._progress = saved
 
     def _end(self, clips: int, begin: int) -> int:
         """Where the epoch ends that has so many clips and goes on at ``begin``."""
@@ -186,7 +195,7 @@ class Clips:
 
     def _fingerprint(self) -> dict[str, Any]:
         return {
-            "sources": [[source.name, source.filters] for source in self.sources],
+            "sources": [[source.name, _plain(source.filters)] for source in self.sources],
             "weights": list(self.weights) if self.weights is not None else None,
             "length": self.length,
             "step": self.step,
@@ -235,13 +244,18 @@ class _Progress:
         Raises:
             ValueError: what one of several workers took says nothing of what the others did.
         """
-        if self.shard == shard:
+        if self.shard == shard and shard.workers > 1:
             return replace(self)
         if self.shard.workers > 1 and self.taken:
             raise ValueError(
                 f"the state is of one of {self.shard.workers} workers: resume with as many, and the same ranks"
             )
         return _Progress(shard, self.begin + self.shard.world * self.taken)
+
+
+def _plain(filters: dict[str, Any]) -> dict[str, Any]:
+    """Filters as JSON gives them back."""
+    return {name: sorted(value) if isinstance(value, (list, tuple)) else value for name, value in filters.items()}
 
 
 def _as_it_is(clip: Clip) -> Clip:

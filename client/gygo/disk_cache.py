@@ -80,7 +80,11 @@ class DiskCache:
         lock = locks / name
         with lock.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield lock
+            try:
+                yield lock
+            finally:
+                # Not left to close(): a child that was forked in the meantime has the file open, and would hold it.
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def _reserve(self, sha256: str, size: int) -> _TemporaryFile:
         """Make room, and take it at once, so that parallel fetches cannot promise the same bytes twice."""

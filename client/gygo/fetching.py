@@ -12,14 +12,16 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from gygo.clip import Clip, ClipRequest
+from gygo.daemon_pool import DaemonPool
 from gygo.errors import CacheUnavailableError, CorruptDataError, InvalidRequestError, NotFoundError, UnreachableError
-from gygo.http import TRIES, Http, RefusedUrlError
+from gygo.http import Http, RefusedUrlError, Timed, understood
+from gygo.stream import TRIES
 
 if TYPE_CHECKING:
     from gygo.disk_cache import DiskCache
@@ -114,14 +116,9 @@ class ClipFetcher:
             **{name: value for name, value in self._wanted.items() if value is not None},
         }
         answer = release.http.ask("POST", f"{release.path}/clips", {"delivery": "urls"}, asked)
-        located = []
-        for request, item in zip(requests, answer.document["items"], strict=True):
-            if "error" in item:
-                kind = NotFoundError if item["error"]["status"] == 404 else InvalidRequestError
-                raise kind(item["error"]["detail"], status=item["error"]["status"], type=item["error"]["type"])
-            life = answer.deadline(item["expires_at"]) - answer.received
-            located.append(LocatedClip(release, request, item, answer.received + (1 - MARGIN) * life))
-        return located
+        with understood(f"{release.path}/clips"):
+            items = zip(requests, answer.document["items"], strict=True)
+            return [_located_clip(release, request, item, answer) for request, item in items]
 
     def fetch(self, located: LocatedClip) -> Clip:
         """The clip's bytes; with a new URL when the old one has expired.
@@ -159,7 +156,10 @@ class ClipFetcher:
 
         start, end = located.span
         with cache.open(archive["sha256"], archive["bytes"], fill) as file:
-            return os.pread(file.fileno(), end - start, start)
+            content = os.pread(file.fileno(), end - start, start)
+        if len(content) != end - start:
+            raise CorruptDataError(f"the kept archive of {located.request.video!r} ends before the clip does")
+        return content
 
     def _download(self, located: LocatedClip, target: BinaryIO) -> None:
         """The whole archive, verified."""
@@ -180,7 +180,8 @@ class ClipFetcher:
         while done < archive["bytes"]:
             located = self._fresh(located)
             try:
-                gained = located.release.http.download(located.answer["url"], target, done)
+                left = archive["bytes"] - done
+                gained = located.release.http.download(located.answer["url"], target, done, left)
             except RefusedUrlError:
                 gained = 0
                 located = self._renewed(located)
@@ -199,6 +200,26 @@ class ClipFetcher:
         return self.locate(located.release, [located.request])[0]
 
 
+def _located_clip(release: Release, request: ClipRequest, item: dict[str, Any], answer: Timed) -> LocatedClip:
+    """What the service says of a clip, once it has been seen to hold together.
+
+    Raises:
+        NotFoundError, InvalidRequestError: the clip cannot be had.
+        ValueError, KeyError, TypeError: it does not hold together.
+    """
+    if "error" in item:
+        error = item["error"]
+        kind = NotFoundError if error["status"] == 404 else InvalidRequestError
+        raise kind(error["detail"], status=error["status"], type=error["type"])
+    start, end, size = item["range"]["start"], item["range"]["end"], item["archive"]["bytes"]
+    members = [frame[kind] for frame in item["frames"] for kind in ("image", "mask") if frame[kind] is not None]
+    inside = all(start <= file["offset"] <= file["offset"] + file["size"] <= end for file in members)
+    if not (0 <= start <= end <= size and inside and len(item["frames"]) == request.length):
+        raise ValueError("a clip whose files lie outside of it")
+    life = answer.deadline(item["expires_at"]) - answer.received
+    return LocatedClip(release, request, item, answer.received + (1 - MARGIN) * life)
+
+
 def prefetched(
     fetcher: ClipFetcher,
     wanted: Iterable[tuple[Release, ClipRequest]],
@@ -215,8 +236,8 @@ def prefetched(
     def fetch(located: LocatedClip) -> T:
         return work(fetcher.fetch(located))
 
-    asking = ThreadPoolExecutor(1, "gygo-locate")
-    fetching = ThreadPoolExecutor(connections, "gygo-fetch")
+    asking = DaemonPool(1, "gygo-locate")
+    fetching = DaemonPool(connections, "gygo-fetch")
     coming: deque[Future[T]] = deque()
     try:
         located = _located(fetcher, iter(wanted), asking, connections)
@@ -227,12 +248,12 @@ def prefetched(
         while coming:
             yield coming.popleft().result()
     finally:
-        asking.shutdown(wait=False, cancel_futures=True)
-        fetching.shutdown(wait=False, cancel_futures=True)
+        asking.close()
+        fetching.close()
 
 
 def _located(
-    fetcher: ClipFetcher, wanted: Iterator[tuple[Release, ClipRequest]], asking: ThreadPoolExecutor, first: int
+    fetcher: ClipFetcher, wanted: Iterator[tuple[Release, ClipRequest]], asking: DaemonPool, first: int
 ) -> Iterator[LocatedClip]:
     """Where the wanted clips are; the next lot is asked for while this one is used."""
 

@@ -10,15 +10,16 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError
-from urllib3.util import Retry, Timeout
+from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 
 from gygo.errors import (
     CorruptDataError,
@@ -29,35 +30,47 @@ from gygo.errors import (
     UnreachableError,
     WithdrawnError,
 )
-from gygo.store_connections import FAILURES, StoreAnswer, StoreConnections
+from gygo.patience import LATER, persist
+from gygo.store_connections import StoreConnections
+from gygo.stream import CHUNK, Stream
 
 USER_AGENT = "gygo/0.1.0"
-CHUNK = 1 << 20
-
 #: Seconds, about, that a service which has not answered yet is tried.
 FIRST_PATIENCE = 8.0
 
-#: Times that something is asked for again which breaks off without a byte gained.
-TRIES = 5
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: Seconds: half of the first pause before another attempt, and the longest one.
-_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-
-_LATER = (429, 500, 502, 503, 504)
 _KINDS: dict[int, type[ServerError]] = {404: NotFoundError, 410: WithdrawnError}
+
+#: An answer of the service is at most so long; and it redirects at most so often.
+MAX_ANSWER = 256 << 20
+MAX_REDIRECTS = 5
+
+_KEY = re.compile(r"[!-~]+")
 
 #: URLs that can be sent as they are.
 _URL = re.compile(r"https?://[!-~]+")
 
 Query = Mapping[str, Any]
 
-Answer = TypeVar("Answer", urllib3.BaseHTTPResponse, StoreAnswer)
+Answer = TypeVar("Answer")
+
+
+class Writable(Protocol):
+    """What a download is written to."""
+
+    def write(self, content: bytes, /) -> object: ...
 
 
 class RefusedUrlError(GygoError):
     """The store refuses a signed URL: most often it has expired."""
+
+
+class Whole(NamedTuple):
+    """An answer of the service, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Timed(NamedTuple):
@@ -91,14 +104,17 @@ class Http:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not the address of a service: {base_url!r}")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a service's address holds no user and no password; give the key as key=")
+        key = key.strip() if key is not None else None
+        if key is not None and not _KEY.fullmatch(key):
+            raise ValueError("what is given as key holds characters that no key has")
         self.base_url = base_url.rstrip("/")
-        self._origin = (parts.scheme, parts.netloc)
+        self._origin = _origin_of(base_url)
         self._key = key
         self._timeout = Timeout(connect=min(5.0, timeout), read=timeout)
-        self._retries = _retries(patience)
-        # An address that never answered is more likely wrong than away.
-        self._first_retries = _retries(min(patience, FIRST_PATIENCE))
-        self._reached = False
+        self._patience = patience
+        self._reached = False  # an address that never answered is more likely wrong than away
         self._connections = connections
         self._store = StoreConnections(timeout)
         self._pools: dict[int, urllib3.PoolManager] = {}
@@ -116,11 +132,9 @@ class Http:
     def ask(self, method: str, url: str, query: Query | None = None, body: Any = None) -> Timed:
         """A question to the service and its answer as JSON."""
         answer = self._service(method, url, query, body)
-        served = answer.headers.get("Date")
-        at = parsedate_to_datetime(served) if served else datetime.now(UTC)
         try:
-            return Timed(json.loads(answer.data), time.monotonic(), at)
-        except ValueError:
+            return Timed(json.loads(answer.content), time.monotonic(), _date_of(answer))
+        except (ValueError, RecursionError):
             raise ServerError(
                 f"{_without_query(url)} answers something that is not JSON: is this a GyGO server?",
                 status=answer.status,
@@ -128,22 +142,22 @@ class Http:
 
     def get_bytes(self, url: str, query: Query | None = None) -> bytes:
         """The bytes at a path or URL of the service."""
-        return self._service("GET", url, query).data
+        return self._service("GET", url, query).content
 
     def post_stream(self, url: str, body: Any) -> Stream:
         """The bytes that the service answers a question with, to be read as they come; goes on when it breaks off."""
-        return Stream(self, self._url(url, None), json.dumps(body).encode())
+        return Stream(self.open, self._url(url, None), json.dumps(body).encode())
 
     def location(self, url: str, query: Query | None = None) -> str:
         """Where the service sends those who ask for this path: to another path, on this host or on the store's."""
         target = self._url(url, query)
-        for _ in range(5):
-            answer = self._try("GET", target, self._headers(target))
+        for _ in range(MAX_REDIRECTS):
+            answer = self._whole("GET", target, self._headers(target))
             if answer.status >= 400:
-                raise problem(answer.status, answer.data, target)
+                raise problem(answer.status, answer.content, target)
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 break
-            following = urljoin(target, answer.headers["Location"])
+            following = _redirected(target, answer.headers)
             if urlsplit(following).path != urlsplit(target).path:
                 return following
             target = following  # the service itself, by https or another name
@@ -159,21 +173,27 @@ class Http:
         """
         if not _URL.fullmatch(url):
             raise ServerError(f"the service gives a URL that is none: {_without_query(url)!r}")
-        content = memoryview(bytearray(end - start))
-        done = 0
+        try:
+            content = memoryview(bytearray(end - start))
+        except (MemoryError, OverflowError, ValueError):
+            raise ServerError(f"{_without_query(url)}: bytes {start} to {end} are too many, or none") from None
+        done, where = 0, _without_query(url)
         while done < len(content):
             at, rest = start + done, content[done:]
-            answer = self._persist(url, lambda at=at, rest=rest: self._store.read(url, at, rest))  # type: ignore[misc]
+            answer = persist(where, lambda at=at, rest=rest: self._store.read(url, at, rest), self._patience)  # type: ignore[misc]
             _accept_store(answer.status, url)
             if not answer.done:
                 raise CorruptDataError(f"{_without_query(url)}: the store answers with other bytes than asked for")
             done += answer.done
         return content
 
-    def download(self, url: str, target: BinaryIO, offset: int = 0) -> int:
+    def download(self, url: str, target: Writable, offset: int = 0, limit: int | None = None) -> int:
         """Write what a signed URL names to ``target`` from ``offset`` on, until the end or until it breaks off.
 
         Returns how many bytes were written; ask again from there when they are too few.
+
+        Raises:
+            CorruptDataError: there are more than ``limit`` bytes.
         """
         headers = {"User-Agent": USER_AGENT, **({"Range": f"bytes={offset}-"} if offset else {})}
         answer = self._try("GET", url, headers, preload_content=False)
@@ -183,8 +203,10 @@ class Http:
             if offset and answer.status != 206:
                 raise CorruptDataError(f"{_without_query(url)}: the store does not know ranges")
             while chunk := answer.read1(CHUNK):  # not read(): it keeps what came before it broke off
-                target.write(chunk)
                 written += len(chunk)
+                if limit is not None and written > limit:
+                    raise CorruptDataError(f"{_without_query(url)}: the store holds more than was published")
+                target.write(chunk)
         except HTTPError:
             pass  # broken off: what is here is good, and the caller asks for the rest
         finally:
@@ -193,32 +215,43 @@ class Http:
 
     def open(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """An answer of the service whose bytes have not been read yet. It is the caller's to close."""
-        sent = {**self._headers(url), **headers}
-        answer = self._try(method, url, sent, body=body, preload_content=False)
-        if answer.status in _REDIRECTS:
-            target = urljoin(url, answer.headers.get("Location", ""))
+        for _ in range(MAX_REDIRECTS):
+            sent = {**self._headers(url), **headers}
+            answer = self._try(method, url, sent, body=body, preload_content=False)
+            if answer.status not in _REDIRECTS:
+                if answer.status < 400:
+                    return answer
+                content = answer.read(CHUNK)
+                answer.close()
+                raise problem(answer.status, content, url)
             answer.close()
-            return self.open(method, target, body, headers)
-        if answer.status >= 400:
-            content = answer.read(CHUNK)
-            answer.close()
-            raise problem(answer.status, content, url)
-        return answer
+            url = _redirected(url, answer.headers)
+        raise ServerError(f"{_without_query(url)} redirects again and again")
 
-    def _service(self, method: str, url: str, query: Query | None, body: Any = None) -> urllib3.BaseHTTPResponse:
+    def _service(self, method: str, url: str, query: Query | None, body: Any = None) -> Whole:
         target = self._url(url, query)
         content = None if body is None else json.dumps(body).encode()
-        for _ in range(5):
+        for _ in range(MAX_REDIRECTS):
             headers = self._headers(target)
             if content is not None:
                 headers["Content-Type"] = "application/json"
-            answer = self._try(method, target, headers, body=content)
+            answer = self._whole(method, target, headers, content)
             if answer.status not in _REDIRECTS:
                 if answer.status >= 400:
-                    raise problem(answer.status, answer.data, target)
+                    raise problem(answer.status, answer.content, target)
                 return answer
-            target = urljoin(target, answer.headers.get("Location", ""))
+            target = _redirected(target, answer.headers)
         raise ServerError(f"{_without_query(target)} redirects again and again")
+
+    def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Whole:
+        def attempt() -> Whole:
+            answer = self._ask(method, url, headers, body=body, preload_content=False)
+            try:
+                return Whole(answer.status, answer.headers, _read_bounded(answer, url))
+            finally:
+                answer.release_conn()
+
+        return self._persist(url, attempt)
 
     def _headers(self, url: str) -> dict[str, str]:
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
@@ -227,8 +260,7 @@ class Http:
         return headers
 
     def _is_ours(self, url: str) -> bool:
-        parts = urlsplit(url)
-        return (parts.scheme, parts.netloc) == self._origin
+        return _origin_of(url) == self._origin
 
     def _url(self, url: str, query: Query | None) -> str:
         absolute = url if "://" in url else self.base_url + url
@@ -237,38 +269,24 @@ class Http:
 
     def _try(self, method: str, url: str, headers: Mapping[str, str], **more: Any) -> urllib3.BaseHTTPResponse:
         def attempt() -> urllib3.BaseHTTPResponse:
-            answer = self._pool().request(
-                method, url, headers=headers, timeout=self._timeout, redirect=False, retries=False, **more
-            )
-            if answer.status in _LATER:
+            answer = self._ask(method, url, headers, **more)
+            if answer.status in LATER:
                 answer.drain_conn()
             return answer
 
         return self._persist(url, attempt)
 
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], **more: Any) -> urllib3.BaseHTTPResponse:
+        return self._pool().request(
+            method, url, headers=headers, timeout=self._timeout, redirect=False, retries=False, **more
+        )
+
     def _persist(self, url: str, attempt: Callable[[], Answer]) -> Answer:
-        # Not urllib3's own loop: it writes each URL that it tries again to the log, and signed ones are secrets.
         ours = self._is_ours(url)
-        retries = self._retries if self._reached or not ours else self._first_retries
-        while True:
-            answer: Answer | None = None
-            failure: Exception | None = None
-            try:
-                answer = attempt()
-            except (HTTPError, *FAILURES) as error:
-                failure = error
-            else:
-                if answer.status not in _LATER:
-                    self._reached = self._reached or ours
-                    return answer
-            try:
-                retries = retries.increment("GET", error=failure)
-            except MaxRetryError:
-                if answer is not None:
-                    return answer
-                why = type(failure).__name__
-                raise UnreachableError(f"{_without_query(url)}: no answer ({why}), however often tried") from failure
-            retries.sleep(answer)  # type: ignore[arg-type]  # only its headers are looked at
+        first = ours and not self._reached
+        answer = persist(_without_query(url), attempt, min(self._patience, FIRST_PATIENCE) if first else self._patience)
+        self._reached = self._reached or ours
+        return answer
 
     def _pool(self) -> urllib3.PoolManager:
         pid = os.getpid()
@@ -276,69 +294,6 @@ class Http:
         if pool is None:
             pool = self._pools[pid] = urllib3.PoolManager(num_pools=16, maxsize=self._connections, block=False)
         return pool
-
-
-class Stream:
-    """An answer that is read as it comes. When it breaks off, it goes on where it was, if it still is the same."""
-
-    def __init__(self, http: Http, url: str, body: bytes) -> None:
-        self._http = http
-        self._url = url
-        self._body = body
-        self._answer: urllib3.BaseHTTPResponse | None = None
-        self._etag: str | None = None
-        self._total: int | None = None
-        self._position = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes, less only at the end; all that is left when negative."""
-        parts: list[bytes] = []
-        wanted = size if size >= 0 else 1 << 62
-        idle = 0
-        while wanted and self._position != self._total:
-            part = self._read_some(min(wanted, CHUNK))
-            parts.append(part)
-            wanted -= len(part)
-            idle = 0 if part else idle + 1
-            if idle == TRIES:
-                raise UnreachableError(f"{self._url}: breaks off again and again")
-        return b"".join(parts)
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
-
-    def _read_some(self, size: int) -> bytes:
-        if self._answer is None:
-            self._answer = self._open()
-        try:
-            content = self._answer.read1(size)  # not read(): it keeps what came before it broke off
-        except HTTPError:
-            self.close()
-            return b""
-        if not content:
-            self.close()
-        self._position += len(content)
-        return content
-
-    def _open(self) -> urllib3.BaseHTTPResponse:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if self._position and self._etag:
-            headers |= {"Range": f"bytes={self._position}-", "If-Range": self._etag}
-        answer = self._http.open("POST", self._url, self._body, headers)
-        if self._position and answer.status != 206:
-            answer.close()
-            raise CorruptDataError(f"{self._url}: broke off, and has changed since")
-        if not self._position:
-            self._etag = answer.headers.get("ETag")
-            length = answer.headers.get("Content-Length", "")
-            if not length.isdecimal():
-                answer.close()
-                raise ServerError(f"{self._url}: the answer does not say how long it is", status=answer.status)
-            self._total = int(length)
-        return answer
 
 
 def problem(status: int, content: bytes, url: str) -> ServerError:
@@ -352,22 +307,55 @@ def problem(status: int, content: bytes, url: str) -> ServerError:
         return kind(f"{_without_query(url)} answers {status}", status=status)
 
 
-def _retries(patience: float) -> Retry:
-    """As many attempts, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, … seconds apart, as the patience pays for."""
-    attempts, waited = 0, 0.0
-    while waited < patience:
-        attempts += 1
-        waited += min(_LONGEST_PAUSE, _PAUSE * 2**attempts)
-    return Retry(
-        total=attempts,
-        redirect=False,
-        status_forcelist=_LATER,
-        allowed_methods=None,  # all our questions may be asked twice
-        backoff_factor=_PAUSE,
-        backoff_max=_LONGEST_PAUSE,
-        backoff_jitter=_PAUSE,
-        raise_on_status=False,
-    )
+@contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Around what reads an answer of the service: one that is not as it should be is a ServerError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"[:200]
+        raise ServerError(f"{_without_query(where)} answers something that this client cannot read ({why})") from None
+
+
+def _origin_of(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port, however they are spelt; None of what is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+
+
+def _redirected(url: str, headers: Mapping[str, str]) -> str:
+    try:
+        return urljoin(url, headers.get("Location", ""))
+    except ValueError:
+        raise ServerError(f"{_without_query(url)} redirects to what is no address") from None
+
+
+def _date_of(answer: Whole) -> datetime:
+    """What the server's clock says; this machine's when it does not say."""
+    try:
+        at = parsedate_to_datetime(answer.headers["Date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return datetime.now(UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _read_bounded(answer: urllib3.BaseHTTPResponse, url: str) -> bytes:
+    """The body, unpacked.
+
+    Raises:
+        ServerError: it is longer than any answer of a service.
+    """
+    parts, size = [], 0
+    while part := answer.read(CHUNK):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER:
+            answer.close()
+            raise ServerError(f"{_without_query(url)} answers more than {MAX_ANSWER >> 20} MiB")
+    return b"".join(parts)
 
 
 def _accept_store(status: int, url: str) -> None:

@@ -27,6 +27,8 @@ MaskKind = Literal["binary", "palette", "none"]
 
 #: From this value on, a pixel of a binary mask belongs to the object, whose id is 1.
 BINARY_CUT = 128
+#: What files are opened as, and as nothing else: Pillow also knows formats that are programs, such as EPS.
+_FRAMES, _MASKS = ("JPEG",), ("PNG",)
 #: "Do not count this pixel", in palette masks.
 VOID = 255
 
@@ -40,7 +42,7 @@ def decode_image(content: bytes, size: Size | None = None) -> NDArray[np.uint8]:
     if size is None and simplejpeg is not None and simplejpeg.is_jpeg(content):
         return _decode_fast(content)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=_FRAMES) as picture:
             if size is not None:
                 # libjpeg decodes at 1/2, 1/4 or 1/8 where that is still large enough: several times as fast.
                 picture.draft("RGB", (size[1], size[0]))
@@ -61,7 +63,7 @@ def decode_mask(
         UnreadablePictureError: it cannot be decoded.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=_MASKS) as picture:
             picture.load()
             labels = _labels(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

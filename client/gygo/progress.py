@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -69,6 +70,11 @@ class ShownProgress:
     def say(self, text: str) -> None:
         """A line for people, above the bar."""
         self._console.print(text, soft_wrap=True)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold text of others."""
+    click.echo("\n".join(map(plain, text.split("\n"))), err=err)
 
 
 def plain(text: str) -> str:

@@ -19,6 +19,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from math import floor
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -122,8 +123,12 @@ class Epoch(Sequence[ClipAt]):
         self.seed = seed
         self.number = number
         self.shuffle = shuffle
-        self._shares = [round(clips.count * weight) for clips, weight in zip(releases, weights, strict=True)]
-        self._ends = list(accumulate(self._shares))
+        # Of the clips of all passes, each epoch goes on where the one before ended, also in the middle of a clip.
+        shares = [clips.count * weight for clips, weight in zip(releases, weights, strict=True)]
+        self._firsts = [floor(number * share) for share in shares]
+        counts = [floor((number + 1) * share) - first for share, first in zip(shares, self._firsts, strict=True)]
+        self._ends = list(accumulate(counts))
+        self._begins = [end - count for end, count in zip(self._ends, counts, strict=True)]
         self._key = _key(seed, "epoch", number)
 
     def __len__(self) -> int:
@@ -140,8 +145,7 @@ class Epoch(Sequence[ClipAt]):
         if self.shuffle:
             position = permuted(position, len(self), self._key)
         release = bisect_right(self._ends, position)
-        share = self._shares[release]
-        number = self.number * share + position - (self._ends[release] - share)
+        number = self._firsts[release] + position - self._begins[release]
         return ClipAt(release, *self.releases[release].clip(number, self.seed, shuffle=self.shuffle))
 
 

@@ -412,3 +412,32 @@ def test_no_locks_pile_up(shelf: Shelf) -> None:
     for number in range(20):
         shelf.read(str(number))
     assert {path.name for path in (shelf.cache.folder / "locks").iterdir()} <= {"room"}
+
+
+def test_a_child_that_was_forked_in_the_meantime_holds_no_lock(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10**6)
+    content = b"x" * 100
+    name = hashlib.sha256(content).hexdigest()
+    children: list[int] = []
+
+    def fail(target: BinaryIO) -> None:
+        children.append(fork_and_wait())
+        raise StoreUnavailableError("not now")
+
+    try:
+        with pytest.raises(StoreUnavailableError):
+            cache.open(name, 100, fail)
+        with cache.open(name, 100, lambda target: target.write(content)) as file:  # would wait for the child
+            assert file.read() == content
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def fork_and_wait() -> int:
+    child = os.fork()
+    if child == 0:
+        time.sleep(120)
+        os._exit(0)
+    return child

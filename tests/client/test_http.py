@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -15,6 +17,7 @@ import pytest
 from scripted_server import Asked, Reply, ScriptedServer
 
 import gygo
+from gygo.fetching import ClipFetcher
 from gygo.http import Http, RefusedUrlError
 
 Serve = Callable[[Callable[[Asked], Reply]], ScriptedServer]
@@ -205,3 +208,150 @@ def test_a_stream_must_say_how_long_it_is(script: Serve) -> None:
     server = script(lambda asked: Reply(200, b"", {"Transfer-Encoding": "chunked", "Content-Length": ""}))
     with pytest.raises(gygo.GygoError):
         Http(server.url, patience=0.1).post_stream("/v1/clips", {}).read()
+
+
+def test_a_service_may_not_keep_us_waiting_longer_than_our_patience(script: Serve) -> None:
+    server = script(lambda asked: Reply(503, b"", {"Retry-After": "86400"}))
+    began = time.monotonic()
+    with pytest.raises(gygo.ServerError, match="answers 503"):
+        Http(server.url, patience=0.5).get_json("/v1/datasets")
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("after", ["soon", "-1", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 400])
+def test_an_odd_retry_after_is_no_crash(script: Serve, after: str) -> None:
+    server = script(one_after_the_other(Reply(503, b"", {"Retry-After": after}), Reply()))
+    assert Http(server.url, patience=0.5).get_json("/v1/datasets") == {} or after.isdigit()
+
+
+def test_what_is_no_address_is_not_tried_again(script: Serve) -> None:
+    server = script(lambda asked: Reply(307, b"", {"Location": "file:///etc/passwd"}))
+    with pytest.raises(gygo.UnreachableError, match="cannot be asked"):
+        Http(server.url, patience=60).get_json("/v1/datasets")
+
+
+def test_streams_do_not_follow_redirects_for_ever(script: Serve) -> None:
+    server = script(lambda asked: Reply(307, b"", {"Location": asked.path}))
+    with pytest.raises(gygo.ServerError, match="again and again"):
+        Http(server.url).post_stream("/v1/clips", {}).read()
+
+
+def test_an_answer_without_end_is_cut_off(script: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gygo.http.MAX_ANSWER", 1 << 20)
+    bomb = gzip.compress(bytes(50 << 20))
+    server = script(lambda asked: Reply(200, bomb, {"Content-Encoding": "gzip"}))
+    with pytest.raises(gygo.ServerError, match="more than"):
+        Http(server.url, patience=1).get_json("/v1/datasets")
+
+
+@pytest.mark.parametrize("size", [10**15, 10**25, -5])
+def test_a_range_that_fits_no_memory_is_an_error_of_the_service(size: int) -> None:
+    with pytest.raises(gygo.ServerError, match="too many"):
+        Http("http://127.0.0.1:1").get_range("http://127.0.0.1:1/a.tar", 0, size)
+
+
+def test_a_download_longer_than_published_is_refused(script: Serve) -> None:
+    server = script(lambda asked: Reply(200, BODY))
+    target = io.BytesIO()
+    with pytest.raises(gygo.CorruptDataError, match="more than was published"):
+        Http(server.url).download(server.url + SIGNED, target, limit=1000)
+    assert len(target.getvalue()) <= 1000
+
+
+@pytest.mark.parametrize("key", ["se cret", "schlüssel", "a\nb"])
+def test_a_key_that_is_none_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="no key has") as caught:
+        Http("http://127.0.0.1:1", key=key)
+    assert key not in str(caught.value)
+
+
+def test_a_key_may_come_from_a_file_with_its_line_end(script: Serve) -> None:
+    server = script(lambda asked: Reply())
+    Http(server.url, key="gygo_secret\n").get_json("/v1/datasets")
+    assert server.asked[0].headers["Authorization"] == "Bearer gygo_secret"
+
+
+def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="no password") as caught:
+        Http("http://user:hunter2@127.0.0.1:1")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["http://LOCALHOST:{port}", "http://localhost:{port}/", "http://localhost:0{port}"]
+)
+def test_the_service_is_known_however_its_address_is_spelt(script: Serve, spelling: str) -> None:
+    server = script(lambda asked: Reply())
+    port = server.url.rsplit(":", 1)[1]
+    http = Http(f"http://localhost:{port}", key="gygo_secret")
+    http.get_json(spelling.format(port=port))
+    assert "Authorization" in server.asked[0].headers
+
+
+# Services that answer nonsense
+
+VIDEO = {"id": "v", "frame_count": 3}
+NONSENSE = [
+    {},
+    [],
+    None,
+    7,
+    {"items": 3, "total": 1, "next": None},
+    {"items": [{}], "total": 1, "next": None},
+    {"items": [], "total": 5, "next": "/v1/datasets"},
+    {"items": [VIDEO], "total": "many", "next": None},
+    {"items": [7], "total": 1, "next": 9},
+]
+
+
+@pytest.mark.parametrize("answer", NONSENSE, ids=lambda answer: json.dumps(answer)[:30])
+def test_nonsense_is_an_error_of_the_service(script: Serve, answer: object) -> None:
+    server = script(lambda asked: Reply(body=json.dumps(answer).encode()))
+    client = gygo.connect(server.url, patience=0.5)
+    for ask in (
+        lambda: list(client.datasets()),
+        lambda: client.dataset("x"),
+        lambda: client.release("x"),
+        lambda: list(gygo.Release(client.http, "x", "r1", {}).videos()),
+        lambda: gygo.Release(client.http, "x", "r1", {}).video("v"),
+        lambda: gygo.Release(client.http, "x", "r1", {}).frame_counts(),
+    ):
+        with pytest.raises(gygo.ServerError):
+            ask()
+
+
+def located(**changes: object) -> dict[str, object]:
+    frames = [{"index": 0, "name": "0", "image": {"offset": 512, "size": 10}, "mask": None}]
+    item = {
+        "url": "http://127.0.0.1:1/a.tar",
+        "expires_at": "2099-01-01T00:00:00Z",
+        "resolution": "480p",
+        "mask_kind": "none",
+        "range": {"start": 0, "end": 1024},
+        "archive": {"bytes": 2048, "sha256": "0" * 64},
+        "frames": frames,
+    }
+    return {"items": [{**item, **changes}]}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        located(range={"start": 0, "end": 100}),
+        located(range={"start": -5, "end": 1024}),
+        located(range={"start": 600, "end": 1024}),
+        located(archive={"bytes": 100, "sha256": "0" * 64}),
+        located(frames=[]),
+        located(frames=[{"index": 0, "name": "0", "image": {"offset": 512, "size": -1}, "mask": None}]),
+        located(expires_at="tomorrow"),
+        located(expires_at="2099-01-01T00:00:00"),
+        located(error={"status": 404}),
+        {"items": []},
+    ],
+    ids=range(10),
+)
+def test_clips_that_do_not_hold_together_are_an_error_of_the_service(script: Serve, answer: object) -> None:
+    server = script(lambda asked: Reply(body=json.dumps(answer).encode()))
+    release = gygo.Release(Http(server.url, patience=0.5), "x", "r1", {})
+    with pytest.raises(gygo.ServerError, match="cannot read"):
+        ClipFetcher().locate(release, [gygo.ClipRequest("v", 0, 1)])

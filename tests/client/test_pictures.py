@@ -65,7 +65,10 @@ def test_masks_of_every_mode_are_read_as_labels(mode: str) -> None:
     assert decode_mask(target.getvalue()).tolist() == [[0, 255], [255, 0]]
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0 broken"])
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n{ } loop\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0 broken", EPS, b"GIF89a" + bytes(20)])
 def test_what_is_no_picture_is_told(content: bytes) -> None:
     for decode in (decode_image, decode_mask):
         with pytest.raises(gygo.UnreadablePictureError, match="cannot be decoded"):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -174,6 +177,50 @@ def test_breaking_off_and_beginning_again_begins_the_epoch(releases: list[gygo.R
     first = places(islice(iter(clips), 3))
     assert places(islice(iter(clips), 3)) == first
     assert clips.epoch == 0
+
+
+def test_what_was_taken_after_resuming_as_other_ranks_counts_from_there(releases: list[gygo.Release]) -> None:
+    state = gygo.Clips(releases, length=2, rank=0, world=4).state_dict(taken=2)  # eight clips
+    resumed = gygo.Clips(releases, length=2, rank=1, world=2)
+    resumed.load_state_dict(state)
+    again = gygo.Clips(releases, length=2, decode=False)
+    again.load_state_dict(resumed.state_dict(taken=3))  # six more
+    assert places(again) == expected(gygo.Clips(releases, length=2))[14:]
+
+
+def test_a_state_of_filters_survives_json(releases: list[gygo.Release]) -> None:
+    videos = releases[1].videos(split=("train", "val"))
+    state = json.loads(json.dumps(gygo.Clips(videos, length=2).state_dict()))
+    gygo.Clips(releases[1].videos(split=["train", "val"]), length=2).load_state_dict(state)
+
+
+def test_two_iterations_at_once_end_in_the_next_epoch(releases: list[gygo.Release]) -> None:
+    clips = gygo.Clips(releases, length=2, decode=False)
+    for one, other in zip(clips, clips, strict=True):
+        assert one.request == other.request
+    assert clips.epoch == 1
+
+
+def test_a_silent_store_does_not_keep_the_process_from_ending(serve_with: Callable[..., str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        url = serve_with()
+        program = f"""
+import threading, time, gygo, os, signal
+release = gygo.connect({url!r}).release("multi")
+located = gygo.fetching.ClipFetcher.locate
+def elsewhere(self, *asked):
+    found = located(self, *asked)
+    for each in found:
+        each.answer["url"] = {endpoint!r} + "/a.tar"
+    return found
+gygo.fetching.ClipFetcher.locate = elsewhere
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+for clip in gygo.Clips(release, length=2):
+    pass
+"""
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=13, check=False)
+    assert "KeyboardInterrupt" in run.stderr
 
 
 def test_a_state_of_another_order_is_refused(releases: list[gygo.Release]) -> None:

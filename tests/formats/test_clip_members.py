@@ -41,10 +41,8 @@ def test_a_note_is_a_member(document: dict[str, object]) -> None:
     assert (name, json.loads(file)) == ("clips/00007.json", document)
 
 
-@given(documents, st.integers(2, 12), st.data())
-def test_a_note_fills_what_it_stands_for_from_wherever_it_is_read(
-    document: dict[str, object], blocks: int, data: st.DataObject
-) -> None:
+@given(documents, st.integers(2, 12))
+def test_a_note_fills_what_it_stands_for(document: dict[str, object], blocks: int) -> None:
     size = 512 * blocks
     content = b"".join(note_filling("clips/00007.error.json", document, size))
     assert len(content) == size
@@ -54,8 +52,6 @@ def test_a_note_fills_what_it_stands_for_from_wherever_it_is_read(
     assert said.items() >= {each: document[each] for each in ("clip", "type", "status")}.items()
     if len(json.dumps(document, ensure_ascii=False).encode()) <= size - 512:
         assert said == document
-    skip = data.draw(st.integers(0, size))
-    assert b"".join(note_filling("clips/00007.error.json", document, size, skip)) == content[skip:]
 
 
 def test_a_large_note_comes_in_pieces() -> None:

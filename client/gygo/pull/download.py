@@ -9,11 +9,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar, cast
+from typing import BinaryIO, Generic, TypeVar
 
 from gygo.client import Archive, Video
 from gygo.errors import CorruptDataError, UnreachableError
-from gygo.http import CHUNK, TRIES, Http, RefusedUrlError
+from gygo.http import Http, RefusedUrlError
+from gygo.stream import CHUNK, TRIES
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -68,10 +69,10 @@ class Downloader:
     def _complete(self, video: Video, archive: Archive, file: BinaryIO) -> None:
         vain = 0
         while (have := os.fstat(file.fileno()).st_size) < archive.bytes:
-            target = _Bounded(file, archive.bytes - have, self._advance, self._stopped)
+            target = _Counted(file, self._advance, self._stopped)
             try:
                 url = self._http.location(f"{video.path}/archive", {"resolution": archive.resolution})
-                written = self._http.download(url, cast(BinaryIO, target), have)
+                written = self._http.download(url, target, have, archive.bytes - have)
             except RefusedUrlError as error:  # it may have ended while it was used
                 if vain + 1 == TRIES:
                     raise UnreachableError(str(error)) from error
@@ -92,18 +93,15 @@ class Downloader:
         return digest.hexdigest()
 
 
-class _Bounded:
-    """Takes at most so many bytes, counts them, and ends when it is told to."""
+class _Counted:
+    """Takes bytes, counts them, and ends when it is told to."""
 
-    def __init__(self, file: BinaryIO, limit: int, advance: Advance, stopped: threading.Event) -> None:
-        self._file, self._left, self._advance, self._stopped = file, limit, advance, stopped
+    def __init__(self, file: BinaryIO, advance: Advance, stopped: threading.Event) -> None:
+        self._file, self._advance, self._stopped = file, advance, stopped
 
     def write(self, content: bytes) -> int:
         if self._stopped.is_set():
             raise StoppedError
-        if len(content) > self._left:
-            raise CorruptDataError("the store holds more bytes than were published")
-        self._left -= len(content)
         self._file.write(content)
         self._advance(len(content))
         return len(content)

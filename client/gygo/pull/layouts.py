@@ -12,6 +12,7 @@ Each rule is there because a public loader, read as it is, goes wrong without it
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,6 +32,8 @@ IMAGES, MASKS = "JPEGImages", "Annotations"
 
 #: What a folder or file may be called whoever says it.
 _SAFE_PART = re.compile(r"(?!\.\.?\Z)[^/\\\x00-\x1f\x7f]{1,255}")
+#: Of a folder's name, as disks count it.
+MAX_PART_BYTES = 255
 _PLAIN_STEM = re.compile(r"[^.\s\[\]*?]+")
 _INTEGER_STEM = re.compile(r"[0-9]+")
 
@@ -201,8 +204,14 @@ def check_video_name(name: str) -> None:
     Raises:
         CorruptDataError: it does.
     """
-    if not all(is_safe_part(part) for part in name.split("/")) or PurePosixPath(name).is_absolute():
+    if not all(is_safe_part(part) for part in name.split("/")) or PurePosixPath(name).is_absolute() or _is_odd(name):
         raise CorruptDataError(f"the service names a video {name!r}, which can be no folder")
+
+
+def _is_odd(name: str) -> bool:
+    """Whether it holds what no text shows (control characters, lone surrogates), or a part that no disk takes."""
+    odd = any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in name)
+    return odd or any(len(part.encode()) > MAX_PART_BYTES for part in name.split("/"))
 
 
 def _rises(values: Sequence[Any]) -> bool:

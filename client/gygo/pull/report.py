@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import click
-
-from gygo.progress import human_bytes, plain
+from gygo.progress import human_bytes, say
 from gygo.pull.layouts import IMAGES, MASKS
 from gygo.pull.plan import Plan
 from gygo.pull.run import Summary
@@ -19,11 +17,11 @@ _NAMES = 10
 def say_plan(plan: Plan, *, delete: bool) -> None:
     """What a pull would do."""
     for job in plan.jobs:
-        click.echo(f"{job.why:<10}  {human_bytes(job.archive.bytes):>9}  {job.video.name}")
+        say(f"{job.why:<10}  {human_bytes(job.archive.bytes):>9}  {job.video.name}")
     for placed in plan.removed:
-        click.echo(f"{'delete' if delete else 'removed':<10}  {human_bytes(placed.bytes):>9}  {placed.name}")
+        say(f"{'delete' if delete else 'removed':<10}  {human_bytes(placed.bytes):>9}  {placed.name}")
     _say_left_out(plan)
-    click.echo(
+    say(
         f"would fetch {_count(len(plan.jobs), 'video')} of {plan.release.name} at {plan.rules.resolution}, "
         f"{human_bytes(plan.bytes)}; {len(plan.whole)} already there"
     )
@@ -32,13 +30,11 @@ def say_plan(plan: Plan, *, delete: bool) -> None:
 def say_summary(summary: Summary, *, quiet: bool) -> None:
     """What a pull did. What failed is said in any case, on standard error."""
     for name, why in summary.failed:
-        click.echo(plain(f"failed: {name}: {why}"), err=True)
+        say(f"failed: {name}: {why}", err=True)
     if summary.ended:
-        click.echo(f"error: {summary.ended}; run the same command again to go on", err=True)
+        say(f"error: {summary.ended}; run the same command again to go on", err=True)
     elif summary.failed:
-        click.echo(
-            f"error: {_count(len(summary.failed), 'video')} could not be fetched; the others are there", err=True
-        )
+        say(f"error: {_count(len(summary.failed), 'video')} could not be fetched; the others are there", err=True)
     if quiet:
         return
     plan = summary.plan
@@ -46,16 +42,16 @@ def say_summary(summary: Summary, *, quiet: bool) -> None:
     _say_left_out(plan)
     _say_removed(summary)
     files = sum(placed.images + placed.masks for placed in summary.done)
-    click.echo(
+    say(
         f"{plan.release.name} at {plan.rules.resolution}: fetched {_count(len(summary.done), 'video')}, "
         f"{_count(files, 'file')}, {human_bytes(summary.fetched_bytes)}; {len(plan.whole)} already there"
     )
     if summary.rewritten:
-        click.echo(
+        say(
             f"{_count(summary.rewritten, 'mask')} rewritten for {plan.rules.layout.name}; "
             "all other files are as published"
         )
-    click.echo(_how_to(summary))
+    say(_how_to(summary))
 
 
 def _say_warnings(placed: Iterable[Placed], plan: Plan) -> None:
@@ -89,17 +85,15 @@ def _say_warnings(placed: Iterable[Placed], plan: Plan) -> None:
 
 def _say_left_out(plan: Plan) -> None:
     for why, names in plan.left_out.items():
-        click.echo(f"left out, {why}: {_count(len(names), 'video')}: {_names(names)}")
+        say(f"left out, {why}: {_count(len(names), 'video')}: {_names(names)}")
 
 
 def _say_removed(summary: Summary) -> None:
     names = _names([placed.name for placed in summary.plan.removed])
     if summary.deleted:
-        click.echo(
-            f"deleted {_count(summary.deleted, 'video')} that {summary.plan.release.name} does not have: {names}"
-        )
+        say(f"deleted {_count(summary.deleted, 'video')} that {summary.plan.release.name} does not have: {names}")
     elif names:
-        click.echo(f"{summary.plan.release.name} does not have these any more; --delete removes them: {names}")
+        say(f"{summary.plan.release.name} does not have these any more; --delete removes them: {names}")
 
 
 def _how_to(summary: Summary) -> str:
@@ -118,7 +112,7 @@ def _how_to(summary: Summary) -> str:
 
 
 def _warn(text: str) -> None:
-    click.echo(plain(f"note: {text}"), err=True)
+    say(f"note: {text}", err=True)
 
 
 def _names(names: list[str]) -> str:

@@ -269,7 +269,7 @@ def placed_from(video: Any, folder: str, sha256: str, unpacked: Unpacked) -> Pla
 
 
 def _line(step: dict[str, Any]) -> str:
-    return json.dumps(step, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json.dumps(step, separators=(",", ":")) + "\n"
 
 
 def _measure(folder: Path, suffix: str) -> tuple[int, int]:

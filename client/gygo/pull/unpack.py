@@ -21,7 +21,7 @@ from gygo.pull.layouts import IMAGES, MASKS, Rules, is_safe_part
 from gygo.pull.masks import fit_mask
 
 _SUFFIXES = {IMAGES: (".jpg", ".jpeg"), MASKS: (".png",)}
-_TAR_ERRORS = (tarfile.TarError, EOFError, OverflowError, UnicodeError)
+_TAR_ERRORS = (tarfile.TarError, EOFError, OverflowError, ValueError, RecursionError)
 
 
 @dataclass

@@ -100,8 +100,11 @@ class _Notes:
     lost: dict[str, StoreError]
 
     def __call__(self, error: StoreError, size: int, skip: int) -> Iterator[bytes]:
+        if skip:
+            # Which bytes the answer began with is not known here: the clip's or a note's. No end fits both.
+            raise error
         about = {"clip": self.number, **self.asked._asdict(), **describe(error)}
-        return note_filling(f"clips/{self.number:05}.error.json", about, size, skip)
+        return note_filling(f"clips/{self.number:05}.error.json", about, size)
 
 
 def _clip_part(archives: ArchiveReader, release: Release, clip: FoundClip, notes: _Notes | None) -> Part:

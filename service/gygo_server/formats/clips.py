@@ -33,20 +33,19 @@ def note(name: str, document: dict[str, Any]) -> bytes:
     return file_header(name, len(content)) + content + bytes(padding(len(content)))
 
 
-def note_filling(name: str, document: dict[str, Any], size: int, skip: int = 0) -> Iterator[bytes]:
+def note_filling(name: str, document: dict[str, Any], size: int) -> Iterator[bytes]:
     """A JSON file as a tar member that is ``size`` bytes in all, filled up with spaces, as JSON allows.
 
-    In chunks, from the ``skip``-th byte on. ``size`` is a multiple of 512 and at least 1,024; of the document only what
-    fits is kept: at worst its ``clip``, ``type`` and ``status``.
+    In chunks. ``size`` is a multiple of 512 and at least 1,024; of the document only what fits is kept: at worst its
+    ``clip``, ``type`` and ``status``.
     """
     room = size - BLOCK
     shorter = {**document, "detail": document["detail"][:80]}
     shortest = {each: document[each] for each in ("clip", "type", "status")}
     fitting = (content for content in map(orjson.dumps, (document, shorter, shortest)) if len(content) <= room)
-    begin = (file_header(name, room) + next(fitting))[skip:]
-    if begin:
-        yield begin
-    left = size - skip - len(begin)
+    begin = file_header(name, room) + next(fitting)
+    yield begin
+    left = size - len(begin)
     while left > 0:
         yield b" " * min(left, _FILLING)
         left -= _FILLING
