@@ -91,7 +91,17 @@ class Clip:
         """T×H×W×3 uint8 RGB; with ``size`` (height, width) scaled to cover it and cut out of the middle."""
         if not self.has_images:
             raise ValueError("the clip was asked for without its images")
-        return _stacked([decode_image(content, size) for content in self.image_files if content is not None])
+        first, *others = [content for content in self.image_files if content is not None]
+        begin = decode_image(first, size)
+        images = np.empty((len(self), *begin.shape), np.uint8)
+        images[0] = begin
+        for image, content in zip(images[1:], others, strict=True):
+            decoded = decode_image(content, size, image)
+            if decoded.shape != image.shape:
+                raise UnreadablePictureError("the frames of a clip have different sizes")
+            if not np.shares_memory(decoded, image):
+                image[:] = decoded
+        return images
 
     def decode_masks(self, size: Size | None = None, void: Void = "keep") -> NDArray[np.uint8]:
         """T×H×W uint8 object ids, resized by nearest neighbour. ``void="zero"`` makes 255 background."""
@@ -101,7 +111,9 @@ class Clip:
         shape = next((labels.shape for labels in decoded if labels is not None), None)
         if shape is None:
             shape = size or self._image_shape()
-        return _stacked([np.zeros(shape, np.uint8) if labels is None else labels for labels in decoded])
+        if any(labels is not None and labels.shape != shape for labels in decoded):
+            raise UnreadablePictureError("the masks of a clip have different sizes")
+        return np.stack([np.zeros(shape, np.uint8) if labels is None else labels for labels in decoded])
 
     def _image_shape(self) -> Size:
         first = self.image_files[0]
@@ -109,9 +121,3 @@ class Clip:
             raise ValueError("the clip has neither images nor masks")
         height, width = decode_image(first).shape[:2]
         return height, width
-
-
-def _stacked(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    if len({picture.shape for picture in pictures}) > 1:
-        raise UnreadablePictureError("the pictures of a clip have different sizes")
-    return np.stack(pictures)

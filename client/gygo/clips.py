@@ -38,7 +38,7 @@ class Clips:
         decode: decode ahead, in the threads that fetch.
         cache_dir: keep whole archives in this folder, ``cache_bytes`` at most, shared by any number of processes.
         connections: requests to the store in flight at the same time.
-        prefetch: clips fetched ahead; twice the connections when not given.
+        prefetch: clips fetched ahead; when not given, twice the connections, or four times without decoding.
 
     Iterating gives this reader's clips of :attr:`epoch`, and turns to the next epoch at its end. ``len()`` is how many
     that are. Videos shorter than a clip are left out, and counted in :attr:`too_short`.
@@ -87,7 +87,7 @@ class Clips:
         self.length, self.step, self.max_skip = length, step, max_skip
         self.shuffle, self.seed = shuffle, seed
         self.rank, self.world, self.batch_size = rank, world, batch_size
-        self.connections, self.prefetch = connections, prefetch or 2 * connections
+        self.connections, self.prefetch = connections, prefetch or (2 if decode else 4) * connections
         self.drop_last = drop_last
         self.decode = decode
         cache = DiskCache(Path(cache_dir), cache_bytes) if cache_dir is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 import warnings
 from collections import deque
@@ -233,8 +234,13 @@ def prefetched(
     At most ``connections`` requests to the store are in flight, and at most ``ahead`` clips fetched or on their way.
     """
 
+    # More threads than cores at once only make each other wait for the interpreter.
+    cores = threading.Semaphore(os.cpu_count() or 1)
+
     def fetch(located: LocatedClip) -> T:
-        return work(fetcher.fetch(located))
+        clip = fetcher.fetch(located)
+        with cores:
+            return work(clip)
 
     asking = DaemonPool(1, "gygo-locate")
     fetching = DaemonPool(connections, "gygo-fetch")

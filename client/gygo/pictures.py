@@ -33,14 +33,15 @@ _FRAMES, _MASKS = ("JPEG",), ("PNG",)
 VOID = 255
 
 
-def decode_image(content: bytes, size: Size | None = None) -> NDArray[np.uint8]:
-    """A frame as H×W×3 uint8 RGB. With ``size``, scaled to cover it and cut out of the middle.
+def decode_image(content: bytes, size: Size | None = None, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """A frame as H×W×3 uint8 RGB, in ``out`` if it has that shape. With ``size``, scaled to cover it and cut out of
+    the middle.
 
     Raises:
         UnreadablePictureError: it cannot be decoded.
     """
     if size is None and simplejpeg is not None and simplejpeg.is_jpeg(content):
-        return _decode_fast(content)
+        return _decode_fast(content, out)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=_FRAMES) as picture:
             if size is not None:
@@ -77,9 +78,11 @@ def decode_mask(
     return labels
 
 
-def _decode_fast(content: bytes) -> NDArray[np.uint8]:
+def _decode_fast(content: bytes, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     try:
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+        if out is not None and simplejpeg.decode_jpeg_header(content)[:2] != out.shape[:2]:
+            out = None
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB", buffer=out)
     except ValueError as error:
         raise UnreadablePictureError(f"a frame that cannot be decoded: {error}") from error
     return pixels

@@ -354,7 +354,7 @@ def test_wrong_objects_do_not_reach_the_tree_and_the_others_do(
     assert lines[0].startswith("error: 2 videos could not be fetched")
     assert lines[1].startswith("failed: bear: what the store holds is not what was published")
     assert lines[2].startswith("failed: cat: ")
-        assert lines[2].endswith("the store holds more than was published")
+    assert lines[2].endswith("the store holds more than was published")
     assert "X-Amz" not in done.stderr
     assert "secret-key" not in done.stderr
     assert files_of(tree).keys() == {path for path in files_of(source) if "/dog/" in path}
