@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 from flask.testing import FlaskClient
 
@@ -29,6 +30,9 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "GYGO_")) and name != "GYGO_VOS_SAMPLES"]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    # hypothesis would else give each example 200 ms: how long things take is measured in benchmarks/, not here.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
