@@ -8,7 +8,7 @@
 :func:`connect` leads to everything; :class:`Clips` (and :class:`gygo.torch.Clips`) draw training clips.
 """
 
-from gygo.client import Archive, Client, Dataset, Listing, Release, Video, Videos, connect
+from gygo.client import Archive, Client, Dataset, Release, Video, Videos, connect
 from gygo.clip import Clip, ClipRequest
 from gygo.clips import Clips
 from gygo.errors import (
@@ -24,6 +24,7 @@ from gygo.errors import (
     UnreadablePictureError,
     WithdrawnError,
 )
+from gygo.listing import Listing
 
 __all__ = [
     "Archive",

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import click
 
 from gygo import __version__
-from gygo.client import Client, Listing, connect
+from gygo.client import Client, connect
 from gygo.errors import GygoError
+from gygo.listing import Listing
 from gygo.progress import ShownProgress, human_bytes, plain, say
 from gygo.pull.layouts import LAYOUTS
 from gygo.pull.plan import Request

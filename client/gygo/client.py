@@ -5,11 +5,10 @@ Nothing is asked before it is needed, and lists come page by page as they are wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from typing import Any, Generic, TypeVar, overload
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -19,9 +18,8 @@ from gygo.clip import Clip, ClipRequest
 from gygo.errors import NotFoundError
 from gygo.fetching import ClipFetcher
 from gygo.http import Http, understood
+from gygo.listing import Listing, read_page
 from gygo.pictures import MaskKind, Void, decode_image, decode_mask
-
-T = TypeVar("T")
 
 
 def connect(
@@ -33,60 +31,6 @@ def connect(
     may be silent for ``timeout`` seconds. At most ``connections`` are kept open to each host.
     """
     return Client(Http(url, key, timeout=timeout, patience=patience, connections=connections))
-
-
-class Listing(Sequence[T], Generic[T]):
-    """A list that comes page by page as it is walked. What was fetched is kept; ``len()`` asks for one page."""
-
-    def __init__(self, http: Http, url: str, query: dict[str, Any], make: Callable[[dict[str, Any]], T]) -> None:
-        self._http, self._url, self._make = http, url, make
-        self._query: dict[str, Any] | None = query
-        self._next: str | None = url
-        self._items: list[T] = []
-        self._total: int | None = None
-
-    def __len__(self) -> int:
-        if self._total is None:
-            self._fetch()
-        return self._total or 0
-
-    def __iter__(self) -> Iterator[T]:
-        at = 0
-        while at < len(self._items) or self._fetch():
-            yield self._items[at]
-            at += 1
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        if isinstance(index, slice):
-            chosen = range(len(self))[index]
-            last = max(chosen, default=-1)
-            known = list(islice(self, last + 1))
-            return [known[each] for each in chosen]
-        wanted = range(len(self))[index]
-        while len(self._items) <= wanted and self._fetch():
-            pass
-        return self._items[wanted]
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._url}>"
-
-    def _fetch(self) -> bool:
-        """Get the next page; False at the end."""
-        if self._next is None:
-            return False
-        page = self._http.get_json(self._next, self._query)
-        with understood(self._next):
-            self._query = None  # `next` holds it
-            self._total, following = int(page["total"]), page["next"]
-            self._items += map(self._make, page["items"])
-            if following is not None and (not page["items"] or len(self._items) > self._total):
-                raise ValueError("pages without end")
-            self._next = following
-        return bool(page["items"])
 
 
 @dataclass(frozen=True)
@@ -241,14 +185,11 @@ class Videos(Listing["Video"]):
         chosen = {**self.filters, **({} if resolution is None else {"resolution": resolution})}
         query: dict[str, Any] | None = {**chosen, "fields": "id,frame_count", "limit": 1000}
         while url is not None:
-            page = self.release.http.get_json(url, query)
+            page = read_page(self.release.http, url, query, len(ids))
             with understood(url):
-                ids += [str(each["id"]) for each in page["items"]]
-                frames += [int(each["frame_count"]) for each in page["items"]]
-                total = int(page["total"])
-                if page["next"] is not None and (not page["items"] or len(ids) > total):
-                    raise ValueError("pages without end")
-                url, query = page["next"], None
+                ids += [str(each["id"]) for each in page.items]
+                frames += [int(each["frame_count"]) for each in page.items]
+            url, query = page.next, None
         return ids, frames
 
 

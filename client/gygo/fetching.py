@@ -32,8 +32,8 @@ T = TypeVar("T")
 #: Clips whose places are asked for in one request.
 LOCATE_AT_ONCE = 128
 
-#: Archives up to so many bytes are held in memory on their way to the disk cache: read, hashed and written once.
-IN_MEMORY = 32 << 20
+#: Bytes of an archive that are held in memory on their way to the disk cache: read, hashed and written once.
+PIECE = 32 << 20
 
 #: A URL is used until so much of its life is left.
 MARGIN = 0.1
@@ -165,34 +165,16 @@ class ClipFetcher:
     def _download(self, located: LocatedClip, target: BinaryIO) -> None:
         """The whole archive, verified."""
         archive = located.answer["archive"]
-        if archive["bytes"] <= IN_MEMORY:
-            content = self._get(located, 0, archive["bytes"])
-            digest = hashlib.sha256(content).hexdigest()
-            target.write(content)
-        else:
-            digest = self._stream(located, target)
-        if digest != archive["sha256"]:
-            raise CorruptDataError(f"the archive of {located.request.video!r} is not what was published: {digest}")
-
-    def _stream(self, located: LocatedClip, target: BinaryIO) -> str:
-        """A large archive, in chunks, going on where it broke off; its SHA-256."""
-        archive = located.answer["archive"]
-        done, idle = 0, 0
-        while done < archive["bytes"]:
+        digest = hashlib.sha256()
+        for start in range(0, archive["bytes"], PIECE):
             located = self._fresh(located)
-            try:
-                left = archive["bytes"] - done
-                gained = located.release.http.download(located.answer["url"], target, done, left)
-            except RefusedUrlError:
-                gained = 0
-                located = self._renewed(located)
-            done += gained
-            idle = 0 if gained else idle + 1
-            if idle == TRIES:
-                raise UnreachableError(f"the archive of {located.request.video!r} breaks off again and again")
-        target.flush()
-        target.seek(0)
-        return hashlib.file_digest(target, "sha256").hexdigest()  # type: ignore[arg-type]
+            piece = self._get(located, start, min(start + PIECE, archive["bytes"]))
+            digest.update(piece)
+            target.write(piece)
+        if digest.hexdigest() != archive["sha256"]:
+            raise CorruptDataError(
+                f"the archive of {located.request.video!r} is not what was published: {digest.hexdigest()}"
+            )
 
     def _fresh(self, located: LocatedClip) -> LocatedClip:
         return located if time.monotonic() < located.deadline else self._renewed(located)
@@ -233,7 +215,6 @@ def prefetched(
 
     At most ``connections`` requests to the store are in flight, and at most ``ahead`` clips fetched or on their way.
     """
-
     # More threads than cores at once only make each other wait for the interpreter.
     cores = threading.Semaphore(os.cpu_count() or 1)
 

@@ -73,6 +73,9 @@ class Whole(NamedTuple):
     content: bytes
 
 
+Followed = TypeVar("Followed", Whole, urllib3.BaseHTTPResponse)
+
+
 class Timed(NamedTuple):
     """An answer, when it came (`time.monotonic`), and what the service's clock said then."""
 
@@ -215,33 +218,40 @@ class Http:
 
     def open(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """An answer of the service whose bytes have not been read yet. It is the caller's to close."""
-        for _ in range(MAX_REDIRECTS):
-            sent = {**self._headers(url), **headers}
-            answer = self._try(method, url, sent, body=body, preload_content=False)
-            if answer.status not in _REDIRECTS:
-                if answer.status < 400:
-                    return answer
-                content = answer.read(CHUNK)
+
+        def ask(target: str) -> urllib3.BaseHTTPResponse:
+            sent = {**self._headers(target), **headers}
+            answer = self._try(method, target, sent, body=body, preload_content=False)
+            if answer.status in _REDIRECTS:
                 answer.close()
-                raise problem(answer.status, content, url)
+            return answer
+
+        url, answer = self._follow(url, ask)
+        if answer.status >= 400:
+            content = answer.read(CHUNK)
             answer.close()
-            url = _redirected(url, answer.headers)
-        raise ServerError(f"{_without_query(url)} redirects again and again")
+            raise problem(answer.status, content, url)
+        return answer
 
     def _service(self, method: str, url: str, query: Query | None, body: Any = None) -> Whole:
-        target = self._url(url, query)
         content = None if body is None else json.dumps(body).encode()
+        told = {} if body is None else {"Content-Type": "application/json"}
+        target, answer = self._follow(
+            self._url(url, query),
+            lambda target: self._whole(method, target, {**self._headers(target), **told}, content),
+        )
+        if answer.status >= 400:
+            raise problem(answer.status, answer.content, target)
+        return answer
+
+    def _follow(self, url: str, ask: Callable[[str], Followed]) -> tuple[str, Followed]:
+        """The first answer that is no redirect, and where it came from."""
         for _ in range(MAX_REDIRECTS):
-            headers = self._headers(target)
-            if content is not None:
-                headers["Content-Type"] = "application/json"
-            answer = self._whole(method, target, headers, content)
+            answer = ask(url)
             if answer.status not in _REDIRECTS:
-                if answer.status >= 400:
-                    raise problem(answer.status, answer.content, target)
-                return answer
-            target = _redirected(target, answer.headers)
-        raise ServerError(f"{_without_query(target)} redirects again and again")
+                return url, answer
+            url = _redirected(url, answer.headers)
+        raise ServerError(f"{_without_query(url)} redirects again and again")
 
     def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Whole:
         def attempt() -> Whole:

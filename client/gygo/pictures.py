@@ -69,13 +69,17 @@ def decode_mask(
             labels = _labels(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadablePictureError(f"a mask that cannot be decoded: {error}") from error
-    if kind == "binary":
-        labels = (labels >= BINARY_CUT).astype(np.uint8)
-    elif void == "zero":
-        labels = np.where(labels == VOID, np.uint8(0), labels)
+    labels = object_ids(labels, kind, void)
     if size is not None:
         labels = np.asarray(_cover(Image.fromarray(labels), size, Image.Resampling.NEAREST))
     return labels
+
+
+def object_ids(values: NDArray[np.uint8], kind: MaskKind, void: Void) -> NDArray[np.uint8]:
+    """A mask's values, H×W uint8, as object ids; see :func:`decode_mask`."""
+    if kind == "binary":
+        return (values >= BINARY_CUT).astype(np.uint8)
+    return np.where(values == VOID, np.uint8(0), values) if void == "zero" else values
 
 
 def _decode_fast(content: bytes, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:

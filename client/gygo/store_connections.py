@@ -15,9 +15,10 @@ import weakref
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from http.client import HTTPException
 from typing import BinaryIO, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 #: What goes wrong between two machines, when it is not the other one that says so.
 FAILURES = (OSError, HTTPException)
@@ -39,12 +40,14 @@ class StoreAnswer(NamedTuple):
 class _Connection:
     """A connection to one host."""
 
-    def __init__(self, scheme: str, host: str, port: int, timeout: float) -> None:
-        self.socket = socket.create_connection((host, port), timeout)
+    def __init__(self, address: SplitResult, timeout: float) -> None:
+        host = address.hostname or ""
+        secure = address.scheme == "https"
+        self.socket = socket.create_connection((host, address.port or (443 if secure else 80)), timeout)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if scheme == "https":
-                self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=host)
+            if secure:
+                self.socket = _trust().wrap_socket(self.socket, server_hostname=host)
             self.reader: BinaryIO = self.socket.makefile("rb")
         except BaseException:
             self.socket.close()
@@ -83,7 +86,7 @@ class StoreConnections:
         idle = self._of(parts.scheme, parts.netloc)
         connection: _Connection | None = None
         try:
-            connection = _taken(idle) or self._connect(parts.scheme, parts.netloc)
+            connection = _taken(idle) or _Connection(parts, self._timeout)
             connection.socket.sendall(
                 f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\n"
                 f"Range: bytes={start}-{start + len(target) - 1}\r\nAccept-Encoding: identity\r\n\r\n".encode("ascii")
@@ -111,11 +114,11 @@ class StoreConnections:
             self._pid = os.getpid()
         return self._idle[scheme, host]
 
-    def _connect(self, scheme: str, host: str) -> _Connection:
-        parts = urlsplit(f"{scheme}://{host}")
-        return _Connection(
-            scheme, parts.hostname or "", parts.port or (443 if scheme == "https" else 80), self._timeout
-        )
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom to trust: read from disk once, and not for each connection."""
+    return ssl.create_default_context()
 
 
 def _taken(idle: deque[_Connection]) -> _Connection | None:

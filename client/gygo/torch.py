@@ -117,7 +117,7 @@ class Clips(IterableDataset[Any]):
         """Where this rank is; see :meth:`gygo.Clips.state_dict`.
 
         torchdata's StatefulDataLoader calls it in each worker. With a plain DataLoader and workers say how many clips
-        the training loop has taken of the epoch: ``taken=batches * batch_size``.
+        the training loop has taken since the epoch was begun or resumed: ``taken=batches * batch_size``.
         """
         if taken is None and bool(self._has_workers) and get_worker_info() is None:
             raise ValueError("workers have read these clips: say how many the loop has taken of the epoch, taken=…")

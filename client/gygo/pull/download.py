@@ -8,10 +8,12 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import BinaryIO, Generic, TypeVar
+from typing import BinaryIO, TypeVar
 
 from gygo.client import Archive, Video
+from gygo.daemon_pool import DaemonPool
 from gygo.errors import CorruptDataError, UnreachableError
 from gygo.http import Http, RefusedUrlError
 from gygo.stream import CHUNK, TRIES
@@ -107,34 +109,26 @@ class _Counted:
         return len(content)
 
 
-class Crew(Generic[J, R]):
-    """Threads that do jobs. They die with the process: nobody who presses Ctrl-C waits for a silent server."""
+def as_done(work: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterator[tuple[J, R | BaseException]]:
+    """Each job with what came of it, as they are done by so many threads."""
+    done: queue.SimpleQueue[tuple[J, Future[R]]] = queue.SimpleQueue()
+    # What is done waits for the tree: no more than this many unpacked videos.
+    room = threading.Semaphore(2 * workers)
 
-    def __init__(self, work: Callable[[J], R], jobs: Sequence[J], workers: int) -> None:
-        self._work = work
-        self._count = len(jobs)
-        self._jobs: queue.SimpleQueue[J | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[J, R | BaseException]] = queue.SimpleQueue()
+    def run(job: J) -> R:
+        room.acquire()
+        return work(job)
+
+    def tell(job: J) -> Callable[[Future[R]], None]:
+        return lambda future: done.put((job, future))
+
+    pool = DaemonPool(min(workers, len(jobs)), "gygo-pull")
+    try:
         for job in jobs:
-            self._jobs.put(job)
-        for _ in range(workers):
-            self._jobs.put(None)
-        # What is done waits for the tree: no more than this many unpacked videos.
-        self._room = threading.Semaphore(2 * workers)
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(min(workers, len(jobs)))]
-
-    def results(self) -> Iterator[tuple[J, R | BaseException]]:
-        """Each job with what came of it, as they are done."""
-        for thread in self._threads:
-            thread.start()
-        for _ in range(self._count):
-            yield self._results.get()
-            self._room.release()
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._room.acquire()
-            try:
-                self._results.put((job, self._work(job)))
-            except BaseException as error:  # noqa: BLE001  (whoever takes the results decides)
-                self._results.put((job, error))
+            pool.submit(run, job).add_done_callback(tell(job))
+        for _ in jobs:
+            job, future = done.get()
+            yield job, future.exception() or future.result()
+            room.release()
+    finally:
+        pool.close()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gygo.errors import PullError, UnreadablePictureError
-from gygo.pictures import BINARY_CUT, VOID, MaskKind, Void, decode_mask
+from gygo.pictures import MaskKind, Void, decode_mask, object_ids
 from gygo.pull.layouts import MaskForm
 
 #: Modes of Pillow in which loaders find values as they are.
@@ -42,9 +42,7 @@ def fit_mask(content: bytes, kind: MaskKind, form: MaskForm, void: Void) -> byte
     if kind == "palette" and form == "ids" and void == "keep" and mode in _MODES[form]:
         return content
     raw = decode_mask(content)
-    ids = (raw >= BINARY_CUT).astype(np.uint8) if kind == "binary" else raw
-    if void == "zero" and kind != "binary":
-        ids = np.where(ids == VOID, np.uint8(0), ids)
+    ids = object_ids(raw, kind, void)
     wanted = np.where(ids > 0, np.uint8(255), np.uint8(0)) if form == "binary" else ids
     if mode in _MODES[form] and np.array_equal(raw, wanted):
         return content

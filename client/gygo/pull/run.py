@@ -13,7 +13,7 @@ from pathlib import Path
 from gygo.client import Client
 from gygo.errors import GygoError, PullError, UnreachableError
 from gygo.progress import ShownProgress, human_bytes
-from gygo.pull.download import Crew, Downloader
+from gygo.pull.download import Downloader, as_done
 from gygo.pull.layouts import Rules
 from gygo.pull.lists import write_lists
 from gygo.pull.plan import Job, Plan, Request, make_plan, rules_for
@@ -73,10 +73,9 @@ def _fetch_all(client: Client, request: Request, tree: Tree, summary: Summary, p
         return
     progress.begin("fetching", plan.bytes)
     downloader = Downloader(client.http, progress.advance)
-    crew = Crew(_work(tree, plan.rules, downloader), plan.jobs, request.workers)
     silent = 0
     try:
-        for job, result in crew.results():
+        for job, result in as_done(_work(tree, plan.rules, downloader), plan.jobs, request.workers):
             if isinstance(result, GygoError):
                 summary.failed.append((job.video.name, str(result)))
                 silent = silent + 1 if isinstance(result, UnreachableError) else 0
