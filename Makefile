@@ -41,7 +41,7 @@ torch: install
 
 # The lock decides what is installed; the stamp, whether it has to be looked at again.
 $(VENV)/.installed: pyproject.toml client/pyproject.toml uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --inexact --all-packages --extra demo --extra fast
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --locked --inexact --all-packages --extra demo --extra fast --extra cloudfront --extra cluster
 	@touch $@
 
 # Beside ours, what it is measured against: some gigabytes, and PyTorch. In two steps, as one of the peers asks for an

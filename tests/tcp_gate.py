@@ -7,12 +7,13 @@ import select
 import socket
 import socketserver
 import threading
-from types import TracebackType
-from typing import Self
+from typing import Any
+
+from local_servers import LocalServer
 
 
-class Gate:
-    """Relays to a port of this machine while it is open; shut, it hangs up on everybody. A context manager."""
+class Gate(LocalServer):
+    """Relays to a port of this machine while it is open; shut, it hangs up on everybody."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -23,13 +24,7 @@ class Gate:
         self.connections = 0
         self._live: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Relay)
-        self._server.gate = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_Relay, waits_for_handlers=True)
 
     def shut(self) -> None:
         """Hang up, and on all who call from now on."""
@@ -39,17 +34,9 @@ class Gate:
     def open(self) -> None:
         self.is_open = True
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         self.shut()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(*raised)
 
     def _hang_up(self) -> None:
         with self._lock:
@@ -88,16 +75,9 @@ class Gate:
                 sent += len(data)
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = False
-    block_on_close = True
-    allow_reuse_address = True
-    gate: Gate
-
-
 class _Relay(socketserver.BaseRequestHandler):
-    server: _Server
+    server: Any
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
-            self.server.gate.relay(self.request)
+            self.server.owner.relay(self.request)

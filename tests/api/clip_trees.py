@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-SIZE = (16, 12)
-
-
-@cache
-def jpeg(seed: int = 0, size: tuple[int, int] = SIZE, quality: int = 80) -> bytes:
-    """A picture of noise: no two seeds give the same bytes, and it hardly compresses."""
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    target = io.BytesIO()
-    Image.fromarray(noise).save(target, "JPEG", quality=quality)
-    return target.getvalue()
-
-
-@cache
-def mask(ids: tuple[int, ...] = (1,), size: tuple[int, int] = SIZE) -> bytes:
-    """A palette mask whose columns show these objects in turn, beside a column of background."""
-    width, height = size
-    picture = Image.fromarray(np.resize(np.array([0, *ids], np.uint8), width)[None, :].repeat(height, axis=0))
-    picture.putpalette([value for index in range(256) for value in (index, 255 - index, index // 2)])
-    target = io.BytesIO()
-    picture.save(target, "PNG")
-    return target.getvalue()
+from tiny_pictures import SIZE, jpeg, mask
 
 
 @dataclass(frozen=True)
@@ -81,7 +56,7 @@ class Tree:
             stem = f"{resolution}/{clip.name}/{index:05d}"
             self.write(f"JPEGImages/{stem}.jpg", jpeg(seed + index, clip.size, self.quality))
             if ids is not None:
-                self.write(f"Annotations/{stem}.png", mask(ids, clip.size))
+                self.write(f"Annotations/{stem}.png", mask(ids, size=clip.size))
 
     def write(self, path: str, content: bytes) -> None:
         target = self.root / path

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import urllib3
+from local_servers import LocalServer
 
 
 class Service:
@@ -117,7 +118,7 @@ class Service:
             return False
 
 
-class CountingRelay:
+class CountingRelay(LocalServer):
     """Passes HTTP requests without bodies on to a port, keeps their first lines, and takes its time over archives."""
 
     def __init__(self, port: int) -> None:
@@ -126,41 +127,17 @@ class CountingRelay:
         self.archive_seconds = 0.0
         #: Asked before a question about an archive goes on, with its first line; at False, the relay hangs up.
         self.lets_pass: Callable[[str], bool] = lambda _: True
-        self._server = _Server(("127.0.0.1", 0), _Pass)
-        self._server.relay = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_Pass)
 
     def archives(self, dataset: str) -> list[str]:
         return [line for line in self.asked if f"/{dataset}/videos/" in line and line.startswith("GET")]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    relay: CountingRelay
-
 
 class _Pass(socketserver.StreamRequestHandler):
-    server: _Server
+    server: Any
 
     def handle(self) -> None:
-        relay = self.server.relay
+        relay = self.server.owner
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", relay.target)) as upstream:
             back = threading.Thread(target=self._answers, args=(upstream,), daemon=True)
             back.start()

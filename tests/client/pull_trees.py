@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import socket
 import socketserver
@@ -11,42 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
-import numpy as np
-from PIL import Image
+from local_servers import LocalServer
+from tiny_pictures import SIZE, jpeg, mask
 
 from gygo.client import connect
 from gygo.progress import ShownProgress
 from gygo.pull.plan import Request
 from gygo.pull.run import Summary, pull
 
-SIZE = (16, 12)
 GYGO = str(Path(sys.executable).parent / "gygo")
-
-
-@cache
-def jpeg(seed: int = 0, size: tuple[int, int] = SIZE, quality: int = 80) -> bytes:
-    """A picture of noise: no two seeds give the same bytes, and it hardly compresses."""
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    target = io.BytesIO()
-    Image.fromarray(noise).save(target, "JPEG", quality=quality)
-    return target.getvalue()
-
-
-@cache
-def mask(values: tuple[int, ...] = (1,), mode: str = "P", size: tuple[int, int] = SIZE) -> bytes:
-    """A mask whose columns have these values in turn, beside columns of background."""
-    width, height = size
-    picture = Image.fromarray(np.resize(np.array([0, *values], np.uint8), width)[None, :].repeat(height, axis=0))
-    if mode == "P":
-        picture.putpalette([value for index in range(256) for value in (index, 255 - index, index // 2)])
-    target = io.BytesIO()
-    (picture if mode in ("P", "L") else picture.convert(mode)).save(target, "PNG")
-    return target.getvalue()
 
 
 def write(root: Path, path: str, content: bytes | str) -> None:
@@ -111,7 +86,7 @@ def run_gygo(url: str, *arguments: str | Path, **more: str) -> subprocess.Comple
     )
 
 
-class HoldingStore:
+class HoldingStore(LocalServer):
     """A relay in front of the store. It counts what goes to clients; held, it sends no more after so many bytes."""
 
     def __init__(self, port: int) -> None:
@@ -122,43 +97,23 @@ class HoldingStore:
         self.holding = threading.Event()
         self.go_on = threading.Event()
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Relay)
-        self._server.store = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_Relay)
 
     def release(self) -> None:
         """Hold no more."""
         self.hold_after = None
         self.go_on.set()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         self.release()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-    store: HoldingStore
+        super().__exit__(*raised)
 
 
 class _Relay(socketserver.BaseRequestHandler):
-    server: _Server
+    server: Any
 
     def handle(self) -> None:
-        store = self.server.store
+        store = self.server.owner
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", store.target)) as upstream:
             threading.Thread(target=self._requests, args=(upstream,), daemon=True).start()
             while data := upstream.recv(16384):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, NamedTuple
+
+from local_servers import LocalServer
 
 
 class Asked(NamedTuple):
@@ -28,46 +28,24 @@ class Reply(NamedTuple):
     silent: bool = False
 
 
-class ScriptedServer:
-    """Answers each request with what ``answer`` says; keeps what was asked. A context manager."""
+class ScriptedServer(LocalServer):
+    """Answers each request with what ``answer`` says; keeps what was asked."""
 
     def __init__(self, answer: Callable[[Asked], Reply]) -> None:
         self.answer = answer
         self.asked: list[Asked] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.script = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    script: ScriptedServer
+        super().__init__(_Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Any
     protocol_version = "HTTP/1.1"
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = Asked(self.command, self.path, dict(self.headers.items()), body)
-        self.server.script.asked.append(asked)
-        reply = self.server.script.answer(asked)
+        self.server.owner.asked.append(asked)
+        reply = self.server.owner.answer(asked)
         if reply.silent:
             self.close_connection = True
             return

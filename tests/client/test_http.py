@@ -50,19 +50,19 @@ def ranged(asked: Asked) -> Reply:
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_a_service_that_says_later_is_asked_again(script: Serve, status: int) -> None:
     server = script(one_after_the_other(Reply(status), Reply(status), Reply(body=b'{"items": 1}')))
-    assert Http(server.url, patience=5).get_json("/v1/datasets") == {"items": 1}
+    assert Http(server.endpoint, patience=5).get_json("/v1/datasets") == {"items": 1}
     assert len(server.asked) == 3
 
 
 def test_retry_after_is_heeded_and_a_question_is_asked_again_with_its_body(script: Serve) -> None:
     server = script(one_after_the_other(Reply(503, headers={"Retry-After": "0"}), Reply()))
-    Http(server.url, patience=5).ask("POST", "/v1/clips", body={"clips": [1]})
+    Http(server.endpoint, patience=5).ask("POST", "/v1/clips", body={"clips": [1]})
     assert [json.loads(each.body) for each in server.asked] == [{"clips": [1]}] * 2
 
 
 def test_a_connection_that_breaks_is_made_again(script: Serve) -> None:
     server = script(one_after_the_other(Reply(silent=True), Reply(body=b"[1, 2]", cut_after=2), Reply(body=b"[1, 2]")))
-    assert Http(server.url, patience=5).get_json("/v1/datasets") == [1, 2]
+    assert Http(server.endpoint, patience=5).get_json("/v1/datasets") == [1, 2]
 
 
 def test_nobody_there_is_told_after_a_while_and_without_what_is_secret(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,7 +76,7 @@ def test_a_problem_names_the_fields_at_fault(script: Serve) -> None:
     problem = {"type": "urn:x", "detail": "no", "errors": [{"field": "limit", "message": "too many"}]}
     server = script(lambda asked: Reply(422, json.dumps(problem).encode()))
     with pytest.raises(gygo.InvalidRequestError, match=r"^limit: too many$") as caught:
-        Http(server.url).get_json("/v1/datasets")
+        Http(server.endpoint).get_json("/v1/datasets")
     assert (caught.value.status, caught.value.type) == (422, "urn:x")
 
 
@@ -94,15 +94,15 @@ def test_answers_of_other_servers_are_no_crash(
 ) -> None:
     server = script(lambda asked: reply)
     with pytest.raises(kind, match=message):
-        Http(server.url, patience=0.1).get_json("/v1/datasets")
+        Http(server.endpoint, patience=0.1).get_json("/v1/datasets")
 
 
 def test_the_key_goes_to_the_service_and_not_to_the_store(script: Serve) -> None:
     store = script(ranged)
-    service = script(lambda asked: Reply(307, headers={"Location": store.url + SIGNED}))
-    http = Http(service.url, key="gygo_secret")
-    assert http.location("/v1/archive") == store.url + SIGNED
-    assert http.get_range(store.url + SIGNED, 5, 9) == BODY[5:9]
+    service = script(lambda asked: Reply(307, headers={"Location": store.endpoint + SIGNED}))
+    http = Http(service.endpoint, key="gygo_secret")
+    assert http.location("/v1/archive") == store.endpoint + SIGNED
+    assert http.get_range(store.endpoint + SIGNED, 5, 9) == BODY[5:9]
     assert http.get_bytes("/v1/archive") == BODY
     assert all(each.headers["Authorization"] == "Bearer gygo_secret" for each in service.asked)
     assert not any("Authorization" in each.headers for each in store.asked)
@@ -111,14 +111,14 @@ def test_the_key_goes_to_the_service_and_not_to_the_store(script: Serve) -> None
 def test_endless_redirects_end(script: Serve) -> None:
     server = script(lambda asked: Reply(307, headers={"Location": asked.path}))
     with pytest.raises(gygo.ServerError, match="again and again"):
-        Http(server.url).get_json("/v1/datasets")
+        Http(server.endpoint).get_json("/v1/datasets")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_refused_url_is_told_apart_and_not_shown(script: Serve, status: int) -> None:
     server = script(lambda asked: Reply(status, b"<Error/>"))
     with pytest.raises(RefusedUrlError) as caught:
-        Http(server.url).get_range(server.url + SIGNED, 0, 10)
+        Http(server.endpoint).get_range(server.endpoint + SIGNED, 0, 10)
     assert "5ec2e7" not in str(caught.value)
 
 
@@ -136,12 +136,12 @@ def test_a_refused_url_is_told_apart_and_not_shown(script: Serve, status: int) -
 def test_bytes_that_are_not_there_are_not_made_up(script: Serve, reply: Reply) -> None:
     server = script(lambda asked: reply)
     with pytest.raises(gygo.CorruptDataError):
-        Http(server.url).get_range(server.url + SIGNED, 0, 10)
+        Http(server.endpoint).get_range(server.endpoint + SIGNED, 0, 10)
 
 
 def test_a_range_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
     server = script(lambda asked: ranged(asked)._replace(cut_after=4000))
-    assert bytes(Http(server.url, patience=1).get_range(server.url + SIGNED, 100, 10_100)) == BODY[100:10_100]
+    assert bytes(Http(server.endpoint, patience=1).get_range(server.endpoint + SIGNED, 100, 10_100)) == BODY[100:10_100]
     asked = [each.headers["Range"] for each in server.asked]
     assert asked == ["bytes=100-10099", "bytes=4100-10099", "bytes=8100-10099"]
 
@@ -175,9 +175,9 @@ def test_a_url_that_is_none_is_not_asked(url: str) -> None:
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
     server = script(lambda asked: ranged(asked)._replace(cut_after=4000))
-    http, target = Http(server.url, patience=1), io.BytesIO()
+    http, target = Http(server.endpoint, patience=1), io.BytesIO()
     while target.tell() < len(BODY):
-        assert http.download(server.url + SIGNED, target, target.tell()) > 0
+        assert http.download(server.endpoint + SIGNED, target, target.tell()) > 0
     assert target.getvalue() == BODY
     assert [each.headers.get("Range") for each in server.asked] == [None, "bytes=4000-", "bytes=8000-"]
 
@@ -190,7 +190,7 @@ def test_a_stream_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
         return reply._replace(headers={**reply.headers, "ETag": '"one"'}, cut_after=next(cuts))
 
     server = script(answer)
-    stream = Http(server.url, patience=1).post_stream("/v1/clips", {"clips": []})
+    stream = Http(server.endpoint, patience=1).post_stream("/v1/clips", {"clips": []})
     assert stream.read(10) == BODY[:10]
     assert stream.read() == BODY[10:]
     assert stream.read() == b""
@@ -201,39 +201,39 @@ def test_a_stream_that_breaks_off_goes_on_where_it_was(script: Serve) -> None:
 def test_a_stream_that_has_changed_is_not_put_together(script: Serve) -> None:
     server = script(one_after_the_other(Reply(body=BODY, headers={"ETag": '"one"'}, cut_after=9), Reply(body=BODY)))
     with pytest.raises(gygo.CorruptDataError, match="has changed"):
-        Http(server.url, patience=1).post_stream("/v1/clips", {}).read()
+        Http(server.endpoint, patience=1).post_stream("/v1/clips", {}).read()
 
 
 def test_a_stream_must_say_how_long_it_is(script: Serve) -> None:
     server = script(lambda asked: Reply(200, b"", {"Transfer-Encoding": "chunked", "Content-Length": ""}))
     with pytest.raises(gygo.GygoError):
-        Http(server.url, patience=0.1).post_stream("/v1/clips", {}).read()
+        Http(server.endpoint, patience=0.1).post_stream("/v1/clips", {}).read()
 
 
 def test_a_service_may_not_keep_us_waiting_longer_than_our_patience(script: Serve) -> None:
     server = script(lambda asked: Reply(503, b"", {"Retry-After": "86400"}))
     began = time.monotonic()
     with pytest.raises(gygo.ServerError, match="answers 503"):
-        Http(server.url, patience=0.5).get_json("/v1/datasets")
+        Http(server.endpoint, patience=0.5).get_json("/v1/datasets")
     assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("after", ["soon", "-1", "Wed, 21 Oct 2099 07:28:00 GMT", "9" * 400])
 def test_an_odd_retry_after_is_no_crash(script: Serve, after: str) -> None:
     server = script(one_after_the_other(Reply(503, b"", {"Retry-After": after}), Reply()))
-    assert Http(server.url, patience=0.5).get_json("/v1/datasets") == {} or after.isdigit()
+    assert Http(server.endpoint, patience=0.5).get_json("/v1/datasets") == {}
 
 
 def test_what_is_no_address_is_not_tried_again(script: Serve) -> None:
     server = script(lambda asked: Reply(307, b"", {"Location": "file:///etc/passwd"}))
     with pytest.raises(gygo.UnreachableError, match="cannot be asked"):
-        Http(server.url, patience=60).get_json("/v1/datasets")
+        Http(server.endpoint, patience=60).get_json("/v1/datasets")
 
 
 def test_streams_do_not_follow_redirects_for_ever(script: Serve) -> None:
     server = script(lambda asked: Reply(307, b"", {"Location": asked.path}))
     with pytest.raises(gygo.ServerError, match="again and again"):
-        Http(server.url).post_stream("/v1/clips", {}).read()
+        Http(server.endpoint).post_stream("/v1/clips", {}).read()
 
 
 def test_an_answer_without_end_is_cut_off(script: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_an_answer_without_end_is_cut_off(script: Serve, monkeypatch: pytest.Mon
     bomb = gzip.compress(bytes(50 << 20))
     server = script(lambda asked: Reply(200, bomb, {"Content-Encoding": "gzip"}))
     with pytest.raises(gygo.ServerError, match="more than"):
-        Http(server.url, patience=1).get_json("/v1/datasets")
+        Http(server.endpoint, patience=1).get_json("/v1/datasets")
 
 
 @pytest.mark.parametrize("size", [10**15, 10**25, -5])
@@ -254,7 +254,7 @@ def test_a_download_longer_than_published_is_refused(script: Serve) -> None:
     server = script(lambda asked: Reply(200, BODY))
     target = io.BytesIO()
     with pytest.raises(gygo.CorruptDataError, match="more than was published"):
-        Http(server.url).download(server.url + SIGNED, target, limit=1000)
+        Http(server.endpoint).download(server.endpoint + SIGNED, target, limit=1000)
     assert len(target.getvalue()) <= 1000
 
 
@@ -267,7 +267,7 @@ def test_a_key_that_is_none_is_refused_and_not_shown(key: str) -> None:
 
 def test_a_key_may_come_from_a_file_with_its_line_end(script: Serve) -> None:
     server = script(lambda asked: Reply())
-    Http(server.url, key="gygo_secret\n").get_json("/v1/datasets")
+    Http(server.endpoint, key="gygo_secret\n").get_json("/v1/datasets")
     assert server.asked[0].headers["Authorization"] == "Bearer gygo_secret"
 
 
@@ -282,7 +282,7 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
 )
 def test_the_service_is_known_however_its_address_is_spelt(script: Serve, spelling: str) -> None:
     server = script(lambda asked: Reply())
-    port = server.url.rsplit(":", 1)[1]
+    port = server.endpoint.rsplit(":", 1)[1]
     http = Http(f"http://localhost:{port}", key="gygo_secret")
     http.get_json(spelling.format(port=port))
     assert "Authorization" in server.asked[0].headers
@@ -307,7 +307,7 @@ NONSENSE = [
 @pytest.mark.parametrize("answer", NONSENSE, ids=lambda answer: json.dumps(answer)[:30])
 def test_nonsense_is_an_error_of_the_service(script: Serve, answer: object) -> None:
     server = script(lambda asked: Reply(body=json.dumps(answer).encode()))
-    client = gygo.connect(server.url, patience=0.5)
+    client = gygo.connect(server.endpoint, patience=0.5)
     for ask in (
         lambda: list(client.datasets()),
         lambda: client.dataset("x"),
@@ -352,6 +352,6 @@ def located(**changes: object) -> dict[str, object]:
 )
 def test_clips_that_do_not_hold_together_are_an_error_of_the_service(script: Serve, answer: object) -> None:
     server = script(lambda asked: Reply(body=json.dumps(answer).encode()))
-    release = gygo.Release(Http(server.url, patience=0.5), "x", "r1", {})
+    release = gygo.Release(Http(server.endpoint, patience=0.5), "x", "r1", {})
     with pytest.raises(gygo.ServerError, match="cannot read"):
         ClipFetcher().locate(release, [gygo.ClipRequest("v", 0, 1)])

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pull_trees import files_of, mask, pulled, write, write_split, write_video
+from pull_trees import files_of, pulled, write, write_split, write_video
+from tiny_pictures import mask
 
 from gygo.client import connect
 from gygo.errors import PullError

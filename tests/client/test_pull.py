@@ -19,8 +19,6 @@ from pull_trees import (
     command,
     environment,
     files_of,
-    jpeg,
-    mask,
     pulled,
     run_gygo,
     write,
@@ -29,6 +27,7 @@ from pull_trees import (
 )
 from scripted_server import Reply, ScriptedServer
 from tcp_gate import Gate
+from tiny_pictures import jpeg, mask
 
 from gygo.client import Archive, Client, Release, Video, connect
 from gygo.errors import CorruptDataError, PullError, ServerError, UnreachableError
@@ -569,14 +568,14 @@ def test_a_mask_that_is_none_is_told_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [200, 307])
 def test_a_service_that_does_not_lead_to_the_store_is_told(status: int) -> None:
     with ScriptedServer(lambda asked: Reply(status)) as server, pytest.raises(ServerError, match="does not lead"):
-        Http(server.url, patience=1).location("/v1/archive", {"resolution": "480p"})
+        Http(server.endpoint, patience=1).location("/v1/archive", {"resolution": "480p"})
 
 
 def test_the_store_may_be_on_the_service_s_host_and_does_not_get_the_key() -> None:
     with ScriptedServer(lambda asked: Reply(307, headers={"Location": "/bucket/x.tar?X-Amz-Signature=1"})) as server:
-        http = Http(server.url, key="secret-key", patience=1)
+        http = Http(server.endpoint, key="secret-key", patience=1)
         url = http.location("/v1/archive", {"resolution": "480p"})
-        assert url == f"{server.url}/bucket/x.tar?X-Amz-Signature=1"
+        assert url == f"{server.endpoint}/bucket/x.tar?X-Amz-Signature=1"
         server.answer = lambda asked: Reply(200, b"content")
         target = io.BytesIO()
         assert http.download(url, target) == 7
