@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from video_strategies import RELEASES
 
 from gygo_server.catalogue.builder import CatalogueBuilder
-from gygo_server.catalogue.reader import Catalogue
+from gygo_server.catalogue.reader import Catalogue, digests
 from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.model import Archive, MaskKind, Video, video_id
@@ -56,6 +56,8 @@ def test_archives_and_frames_come_out_as_they_went_in(videos: list[Video]) -> No
                     archive.width,
                     archive.height,
                     archive.mask_kind,
+                    len(archive.frames),
+                    sum(frame.mask is not None for frame in archive.frames),
                 )
                 assert tuple(catalogue.frames(row, limit=1000)) == archive.frames
                 assert tuple(catalogue.frames(row, limit=1000, descending=True)) == archive.frames[::-1]
@@ -162,8 +164,7 @@ def test_digests_are_listed_in_order_of_ids(tmp_path: Path) -> None:
     with CatalogueBuilder(tmp_path / "c") as builder:
         expected = sorted((video.id, builder.add(video)) for video in videos)
         builder.finish(builder.tally({}))
-    with closing(Catalogue(tmp_path / "c")) as catalogue:
-        assert list(catalogue.digests()) == expected
+    assert list(digests(tmp_path / "c")) == expected
 
 
 def test_a_split_without_videos_is_told_with_none(tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_a_catalogue_is_never_written(tmp_path: Path) -> None:
     path = build(tmp_path / "c", [make_video("a")])
     before = path.read_bytes()
     with closing(Catalogue(path)) as catalogue:
-        catalogue.videos(VideoFilter(q="a"), limit=5)
+        assert list(catalogue.ranks(VideoFilter(q="a"), limit=5)) == [1]
         with catalogue._connection() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
             db.execute("DELETE FROM videos")
     assert path.read_bytes() == before
@@ -277,7 +278,8 @@ def test_many_threads_read_one_catalogue_at_once(tmp_path: Path) -> None:
             row = catalogue.archive(video.id, "480p")
             assert row is not None
             assert tuple(catalogue.frames(row, limit=10)) == video.archives[0].frames
-            found = catalogue.videos(VideoFilter(category=(f"c{number % 3}",), min_frames=2), limit=100)
+            question = VideoFilter(category=(f"c{number % 3}",), min_frames=2)
+            found = catalogue.videos("name", catalogue.ranks(question, limit=100))
             assert [each.id for each in found] == [
                 v.id for v in videos if v.category == f"c{number % 3}" and len(v.archives[0].frames) >= 2
             ]
@@ -293,7 +295,8 @@ def test_a_catalogue_deleted_while_it_is_open_stays_readable(tmp_path: Path) -> 
         path.unlink()
 
         def read(number: int) -> list[str]:
-            return [row.id for row in catalogue.videos(VideoFilter(), after=[number * 90], limit=90)]
+            ranks = catalogue.ranks(VideoFilter(), after=number * 90, limit=90)
+            return [row.id for row in catalogue.videos("name", ranks)]
 
         with ThreadPoolExecutor(4) as pool:
             assert list(chain(*pool.map(read, range(5)))) == [video.id for video in videos]

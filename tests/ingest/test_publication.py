@@ -242,7 +242,7 @@ def test_faulty_videos_are_left_out_when_asked_and_listed(
     report = publish_tree(tree, dataset, leave_out_faulty=True)
     assert (report.videos, report.left_out) == (2, ["cat"])
     catalogue = catalogue_of(bucket, dataset, tmp_path / "fetched")
-    assert [video for video, _ in catalogue.digests()] == ["bear", "dog"]
+    assert [video for video, _ in catalogue.archives()] == ["bear", "dog"]
     assert list(catalogue.ids("train")) == ["bear", "dog"]
     left_out = {(each["video"], each["code"], each["path"]) for each in catalogue.release["left_out"]}
     assert left_out == {

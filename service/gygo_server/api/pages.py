@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from gygo_server.errors import FieldError, InvalidQuestionError
 
 
 def page(
-    items: Sequence[bytes], *, after: cursor.Key | None, question: object, total: int, immutable: bool = True
+    items: Iterable[bytes], *, after: cursor.Key | None, question: object, total: int, immutable: bool = True
 ) -> Answer:
     """A page of finished JSON items. ``after`` is the sort key of the last item when there are more."""
     following = with_query(cursor=cursor.encode(after, question)) if after is not None else None

@@ -36,19 +36,24 @@ class VideosFilterQuery(Schema):
         metadata={"description": "Words, or beginnings of words, of the name, the categories and the attributes."},
     )
     resolution = resolution_parameter("Only videos that have this resolution.")
+    changed_since = fields.String(
+        validate=validate.Length(1, 64),
+        metadata={"description": "Only videos that are new or have changed since this earlier release."},
+    )
 
 
 def video_filter(query: dict[str, Any], release: Release) -> VideoFilter:
     """The filter that a query asks for.
 
     Raises:
-        NotFoundError: no video of the release has the resolution.
+        NotFoundError: no video of the release has the resolution, or it does not come from the release to compare with.
     """
     return VideoFilter(
         category=tuple(query.get("category", ())),
         split=tuple(query.get("split", ())),
         attribute=tuple(query.get("attribute", ())),
         resolution=_resolution_to_filter(release, query.get("resolution")),
+        changed_since=earlier_release(release, query.get("changed_since")),
         **{name: query.get(name) for name in ("min_frames", "max_frames", "min_objects", "q")},
     )
 
@@ -65,3 +70,18 @@ def _resolution_to_filter(release: Release, resolution: str | None) -> str | Non
             "resolution", f"the release has no resolution {resolution!r}; it has: {', '.join(known)}", "resolution"
         )
     return resolution if known.get(resolution) != release.catalogue.release["counts"]["videos"] else None
+
+
+def earlier_release(release: Release, wanted: str | None) -> str | None:
+    """The release that ``changed_since`` names.
+
+    Raises:
+        NotFoundError: it is none that this release comes from.
+    """
+    lineage = release.catalogue.lineage
+    if wanted is not None and wanted not in lineage:
+        known = ", ".join(lineage)
+        raise NotFoundError(
+            "release", f"release {release.entry.id!r} does not come from {wanted!r}; it knows: {known}", "changed_since"
+        )
+    return wanted

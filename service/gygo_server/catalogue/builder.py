@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import orjson
 
+from gygo_server.catalogue import frame_runs
 from gygo_server.catalogue.documents import Document, ReleaseTally, annotated_archive, categories_of, describe_video
-from gygo_server.catalogue.schema import INDEX_MASK, INDEXES, SCHEMA_VERSION, TABLES
+from gygo_server.catalogue.lineage import Lineage
+from gygo_server.catalogue.schema import INDEXES, SCHEMA_VERSION, TABLES
+from gygo_server.catalogue.sets import SetWriter
+from gygo_server.catalogue.words import words_of
 from gygo_server.model import Archive, Video
 
 
 class CatalogueBuilder:
-    """Writes one catalogue file. Equal videos and an equal release document give equal bytes.
+    """Writes one catalogue file. Equal videos, an equal release document and an equal past give equal bytes.
 
-    Use it as a context manager; the file is finished by :meth:`finish`, and is of no use before.
+    ``before`` is the catalogue of the release that this one comes from: what has changed is worked out from it.
+    Use it as a context manager; the file is finished by :meth:`finish`, and is of no use before. What it keeps in
+    memory is some tens of bytes a video, whatever the number of frames.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Path | None = None) -> None:
         path.unlink(missing_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         self._tally = ReleaseTally()
+        self._sets = SetWriter(self._db)
+        self._lineage = Lineage(self._db, before)
         self._n = 0
         self._a = 0
 
     def __enter__(self) -> Self:
         # The file is built privately and uploaded whole: no journal, no waiting for the disk.
-        self._db.executescript("PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
+        self._db.executescript("PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
         self._db.executescript(TABLES)
         self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._sets.begin()
+        self._lineage.begin()
         self._db.execute("BEGIN")
         return self
 
@@ -54,21 +64,22 @@ class CatalogueBuilder:
         ]
         self._tally.add(document, facets)
         digest = hashlib.sha256(text).digest()
+        segment = quote(video.id, safe=":")
+        since = self._lineage.since(video.id, digest)
         self._db.execute(
-            "INSERT INTO videos VALUES (?,?,?,?,?,?,?)",
-            (
-                self._n,
-                video.id,
-                len(annotated_archive(video).frames),
-                len(document["objects"]),
-                sum(archive.size for archive in video.archives),
-                digest,
-                text.decode(),
-            ),
+            "INSERT INTO videos VALUES (?,?,?,?,?,?)",
+            (self._n, video.id, segment if segment != video.id else None, since, digest, text.decode()),
         )
-        self._db.executemany("INSERT INTO facets VALUES (?,?,?)", ((*facet, self._n) for facet in facets))
-        words = " ".join([video.name, *categories_of(video), *video.attributes])
-        self._db.execute("INSERT INTO words (rowid, text) VALUES (?,?)", (self._n, words))
+        self._sets.add(
+            self._n,
+            {
+                "frames": len(annotated_archive(video).frames),
+                "objects": len(document["objects"]),
+                "bytes": sum(archive.size for archive in video.archives),
+            },
+            [*facets, *(("resolution", archive.resolution) for archive in video.archives)],
+            words_of(" ".join([video.name, *categories_of(video), *video.attributes])),
+        )
         for archive in video.archives:
             self._add_archive(archive)
         return digest
@@ -78,23 +89,27 @@ class CatalogueBuilder:
         return self._tally.describe(splits)
 
     def finish(self, release: Document) -> None:
-        """Write the release's own document, the counts and the indexes, and close the file."""
-        self._db.execute("INSERT INTO release VALUES (?)", (orjson.dumps(release).decode(),))
-        counts = ((*facet, *count) for facet, count in sorted(self._tally.facets.items()))
-        self._db.executemany("INSERT INTO facet_counts VALUES (?,?,?,?)", counts)
-        self._db.execute("INSERT INTO words (words) VALUES ('optimize')")
+        """Write the release's own document, what it may be searched by and what has changed, and close the file.
+
+        The document's ``changes`` are written here: None for the first release of a lineage.
+        """
         self._db.execute("COMMIT")
         self._db.executescript(INDEXES)
-        self._db.execute("ANALYZE")
+        self._db.execute("BEGIN")
+        self._lineage.write(str(release.get("id")))
+        self._sets.write(self._lineage.changed())
+        document = {**release, "changes": self._lineage.changes()}
+        self._db.execute("INSERT INTO release VALUES (?)", (orjson.dumps(document).decode(),))
+        self._db.execute("COMMIT")
         self._db.close()
 
     def _add_archive(self, archive: Archive) -> None:
         self._a += 1
-        a = self._a
+        frames = archive.frames
         self._db.execute(
-            "INSERT INTO archives VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO archives VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
-                a,
+                self._a,
                 self._n,
                 archive.resolution,
                 archive.folder,
@@ -103,28 +118,12 @@ class CatalogueBuilder:
                 archive.width,
                 archive.height,
                 archive.mask_kind,
+                len(frames),
+                sum(frame.mask is not None for frame in frames),
             ),
         )
-        frames = archive.frames
-        self._many(
-            "frames",
-            8,
-            (
-                (a, f.index, f.name, f.start, f.end, f.image.offset, f.image.size, bytes.fromhex(f.image.sha256))
-                for f in frames
-            ),
+        runs = enumerate(range(0, len(frames), frame_runs.RUN))
+        self._db.executemany(
+            "INSERT INTO runs VALUES (?,?,?)",
+            ((self._a, run, frame_runs.pack(frames[start : start + frame_runs.RUN])) for run, start in runs),
         )
-        self._many(
-            "masks",
-            6,
-            (
-                (a, f.index, INDEX_MASK, f.mask.offset, f.mask.size, bytes.fromhex(f.mask.sha256))
-                for f in frames
-                if f.mask is not None
-            ),
-        )
-        self._many("regions", 8, ((a, f.index, r.object_id, *r.box, r.area) for f in frames for r in f.regions))
-
-    def _many(self, table: str, columns: int, rows: Iterable[tuple[object, ...]]) -> None:
-        marks = ",".join("?" * columns)
-        self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608  (table names are ours)

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import queue
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from pyroaring import BitMap
 
-from gygo_server.catalogue.schema import INDEX_MASK, SCHEMA_VERSION
-from gygo_server.catalogue.video_query import SORTS, Condition, VideoFilter, condition, ranges_after
-from gygo_server.model import Box, FrameFiles, MaskKind, Member, Region
+from gygo_server.catalogue import frame_runs
+from gygo_server.catalogue.frame_runs import RUN
+from gygo_server.catalogue.lineage import GONE, WAS_THERE
+from gygo_server.catalogue.schema import SCHEMA_VERSION, SORTS
+from gygo_server.catalogue.video_query import Sets, VideoFilter, select
+from gygo_server.catalogue.words import LAST
+from gygo_server.model import FrameFiles, MaskKind, Member
+
+#: Rows read at a time where all are wanted.
+ROWS = 1000
 
 
 class VideoRow(NamedTuple):
-    """A video in a listing: the key that a cursor needs, its id, and its JSON."""
+    """A video in a listing: its id, its id in URLs, and its JSON."""
 
-    key: list[int | str]
     id: str
+    segment: str
     document: str
 
 
@@ -38,6 +47,8 @@ class ArchiveRow(NamedTuple):
     width: int
     height: int
     mask_kind: MaskKind
+    frame_count: int
+    mask_count: int
 
 
 class Catalogue:
@@ -47,20 +58,20 @@ class Catalogue:
     """
 
     def __init__(self, path: Path, connections: int = 4) -> None:
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         for _ in range(connections):
-            self._idle.put(_connect(uri))
+            self._idle.put(_connect(_uri(path)))
         with self._connection() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
         # A release never changes: what is asked again and again is kept.
-        self._count_where = lru_cache(maxsize=1024)(self._count_where_uncached)
+        self._selected = lru_cache(maxsize=32)(self._select)
         self.frame_counts = lru_cache(maxsize=8)(self._frame_counts)
         self.archive = lru_cache(maxsize=4096)(self._archive)
         self.image = lru_cache(maxsize=8192)(self._image)
         self.mask = lru_cache(maxsize=8192)(self._mask)
+        self._run = lru_cache(maxsize=64)(self._read_run)
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""
@@ -73,47 +84,107 @@ class Catalogue:
         document: dict[str, Any] = orjson.loads(self._row("SELECT document FROM release")[0])
         return document
 
-    # Videos
+    @cached_property
+    def lineage(self) -> dict[str, int]:
+        """The releases that this one comes from, and itself, oldest first; each with its position."""
+        return dict(self._rows("SELECT release, position FROM lineage ORDER BY position"))
 
-    def videos(
-        self, question: VideoFilter, *, sort: str = "name", after: list[Any] | None = None, limit: int
-    ) -> list[VideoRow]:
-        """Up to ``limit`` videos in order. ``sort`` is one of SORTS, ``-`` before it turns it round."""
-        column, descending = SORTS[sort.removeprefix("-")], sort.startswith("-")
-        keys = ["n"] if column == "n" else [column, "n"]
-        where = self._condition(question)
-        direction = " DESC" if descending else ""
-        order = ", ".join(f"v.{key}{direction}" for key in keys)
-        columns = ", ".join(f"v.{key}" for key in keys)
-        rows: list[Any] = []
-        for part in ranges_after(keys, after, descending):
-            if len(rows) < limit:
-                rows += self._rows(
-                    f"SELECT v.id, v.document, {columns} FROM videos AS v "  # noqa: S608
-                    f"WHERE {where.sql} AND {part.sql} ORDER BY {order} LIMIT ?",
-                    [*where.parameters, *part.parameters, limit - len(rows)],
-                )
-        return [VideoRow(list(key), video, document) for video, document, *key in rows]
+    # Lists of videos
+
+    def ranks(
+        self, question: VideoFilter, *, sort: str = "name", after: int | None = None, limit: int
+    ) -> Sequence[int]:
+        """Where up to ``limit`` videos stand in an order: those behind the rank ``after``, from the first when None.
+
+        ``sort`` is one of SORTS, ``-`` before it turns it round.
+        """
+        order, descending = sort.removeprefix("-"), sort.startswith("-")
+        if order not in SORTS:
+            raise ValueError(f"there is no order {sort!r}")
+        found = self._selected(question, order)
+        last = self.release["counts"]["videos"] if found is None else len(found)
+        if after is None:
+            begin = last if descending else 0
+        elif found is None:
+            begin = min(max(after - descending, 0), last)
+        else:
+            begin = found.rank(max(after - descending, 0))
+        low, high = (max(begin - limit, 0), begin) if descending else (begin, min(begin + limit, last))
+        ranks: Sequence[int] = range(low + 1, high + 1) if found is None else list(found[low:high])
+        return ranks[::-1] if descending else ranks
+
+    def videos(self, sort: str, ranks: Sequence[int]) -> list[VideoRow]:
+        """The videos at these ranks of an order."""
+        rows = self._rows(
+            "SELECT v.id, coalesce(v.segment, v.id), v.document "
+            "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
+            [_json(self._numbers(sort, ranks))],
+        )
+        return [VideoRow(*row) for row in rows]
+
+    def documents(self, sort: str, ranks: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+        """The JSON of the videos at these ranks, each without its last brace, and their ids in URLs.
+
+        SQLite puts a page together: a row each would take longer than all else that makes a page.
+        """
+        if not ranks:
+            return [], []
+        numbers = self._numbers(sort, ranks)
+        columns = (
+            "SELECT CAST(group_concat(v.document, x'0a') AS BLOB), "
+            "CAST(group_concat(coalesce(v.segment, v.id), x'0a') AS BLOB) FROM"
+        )
+        if numbers[-1] - numbers[0] == len(numbers) - 1 and sort == "name":
+            row = self._row(f"{columns} videos AS v WHERE v.n BETWEEN ? AND ?", [numbers[0], numbers[-1]])
+        else:
+            row = self._row(
+                f"{columns} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
+                [_json(numbers)],
+            )
+        # JSON has no line breaks, nor have ids in URLs.
+        return row[0][:-1].split(b"}\n"), row[1].split(b"\n")
 
     def count(self, question: VideoFilter) -> int:
-        """How many videos the filter selects; known beforehand for none and for one facet value."""
-        if question == VideoFilter():
-            return int(self.release["counts"]["videos"])
-        facet = question.only_facet()
-        if facet is not None:
-            return self._facet_count(facet[0], (facet[1],))
-        return self._count_where(question)
+        """How many videos the filter selects."""
+        found = self._selected(question, "name")
+        return int(self.release["counts"]["videos"]) if found is None else len(found)
+
+    def numbers_of(self, videos: Sequence[str]) -> list[int | None]:
+        """The numbers of videos by their ids, None for those that there are not."""
+        rows = self._rows(
+            "SELECT v.n FROM json_each(?) AS j LEFT JOIN videos AS v ON v.id = j.value",
+            [_json(videos)],
+        )
+        return [row[0] for row in rows]
+
+    def ids(self, split: str) -> Iterator[str]:
+        """Ids of a split's videos, in order."""
+        question, after = VideoFilter(split=(split,)), 0
+        while ranks := self.ranks(question, after=after, limit=ROWS):
+            after = ranks[-1]
+            yield from (
+                row[0]
+                for row in self._rows(
+                    "SELECT v.id FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
+                    [_json(ranks)],
+                )
+            )
 
     def _frame_counts(self, question: VideoFilter) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row numbers and numbers of frames of the videos that the filter selects, in the order of names."""
-        where = self._condition(question)
+        """Numbers of the videos that the filter selects, in order, and how many frames each has."""
         with self._connection() as db:
-            rows = db.execute(f"SELECT v.n, v.frames FROM videos AS v WHERE {where.sql} ORDER BY v.n", where.parameters)  # noqa: S608
-            both = np.fromiter((number for row in rows for number in row), np.int64).reshape(-1, 2)
-        return both[:, 0], both[:, 1].copy()
+            rows = db.execute("SELECT n, value FROM orders WHERE sort='frames'")
+            both = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
+        frames = np.empty(len(both) + 1, np.int64)
+        frames[both[:, 0]] = both[:, 1]
+        found = self._selected(question, "name")
+        numbers = np.arange(1, len(frames)) if found is None else np.array(found, np.int64)
+        return numbers, frames[numbers]
+
+    # One video
 
     def id_of(self, n: int) -> str:
-        """The id of the video with this row number."""
+        """The id of the video with this number."""
         return str(self._row("SELECT id FROM videos WHERE n=?", [n])[0])
 
     def video(self, video: str) -> str | None:
@@ -126,15 +197,28 @@ class Catalogue:
         row = self._first("SELECT document->>'fps' FROM videos WHERE id=?", [video])
         return None if row is None else row[0]
 
-    def ids(self, split: str) -> Iterator[str]:
-        """Ids of a split's videos, in order."""
-        sql = "SELECT v.id FROM facets f JOIN videos v USING (n) WHERE f.facet='split' AND f.value=? ORDER BY f.n"
-        return (row[0] for row in self._rows(sql, [split]))
+    # Changes
 
-    def digests(self) -> Iterator[tuple[str, bytes]]:
-        """Each video's id and the digest of all that is said of it, in order of ids."""
-        with self._connection() as db:
-            yield from db.execute("SELECT id, digest FROM videos ORDER BY id")
+    def changes(self, since: str) -> dict[str, int]:
+        """How many videos were ``added``, have ``changed`` and were ``removed`` since an earlier release."""
+        row = self._row("SELECT added, changed, removed FROM lineage WHERE release=?", [since])
+        return dict(zip(("added", "changed", "removed"), row, strict=True))
+
+    def changed(self, since: str, after: int, limit: int) -> list[tuple[int, str, bool]]:
+        """Videos that are not as they were in an earlier release: number, id, and whether they were there at all."""
+        numbers = self.ranks(VideoFilter(changed_since=since), after=after, limit=limit)
+        return self._rows(
+            f"SELECT v.n, v.id, {WAS_THERE} FROM json_each(:numbers) AS j CROSS JOIN videos AS v ON v.n = j.value",  # noqa: S608
+            {"numbers": _json(numbers), "at": self.lineage[since]},
+        )
+
+    def removed(self, since: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
+        """Ids of videos of an earlier release that are gone, each behind the position of the last release it was in."""
+        last, video = after or (-1, "")
+        return self._rows(
+            f"{GONE} AND (last, id) > (:last, :video) ORDER BY last, id LIMIT :limit",
+            {"at": self.lineage[since], "last": last, "video": video, "limit": limit},
+        )
 
     # Archives and frames
 
@@ -146,8 +230,18 @@ class Catalogue:
     def archives(self) -> Iterator[tuple[str, ArchiveRow]]:
         """Every video's id with each of its archives, in order."""
         with self._connection() as db:
-            for row in db.execute(f"{_ARCHIVES} ORDER BY v.n, r.a"):
+            for row in db.execute(f"{_ARCHIVES} ORDER BY r.a"):
                 yield row[-1], _archive_row(row)
+
+    def archives_at(self, numbers: Sequence[int], resolution: str) -> list[tuple[str, ArchiveRow]]:
+        """An archive of each of these videos, behind its id: at this resolution, or else the first it has."""
+        rows = self._rows(
+            f"{_ARCHIVES_OF} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value CROSS JOIN archives AS r "  # noqa: S608
+            "ON r.a = coalesce((SELECT a FROM archives WHERE n = v.n AND resolution = ?), "
+            "(SELECT min(a) FROM archives WHERE n = v.n))",
+            [_json(numbers), resolution],
+        )
+        return [(row[-1], _archive_row(row)) for row in rows]
 
     def frames(
         self,
@@ -160,91 +254,96 @@ class Catalogue:
         has_mask: bool | None = None,
     ) -> list[FrameFiles]:
         """Up to ``limit`` frames by index, each with its files and objects; only those that show an object, …"""
-        a = archive.a
-        where = _frame_condition(archive, object_id, has_mask)
-        first = after if after is not None else (1 << 62 if descending else -1)
-        sign, order = ("<", "DESC") if descending else (">", "ASC")
-        rows = self._rows(
-            f"SELECT {_FRAME} FROM frames AS f WHERE {where.sql} AND f.idx {sign} ? ORDER BY f.idx {order} LIMIT ?",  # noqa: S608
-            [*where.parameters, first, limit],
-        )
-        if not rows:
-            return []
-        low, high = min(rows[0][0], rows[-1][0]), max(rows[0][0], rows[-1][0])
-        masks = {
-            row[0]: Member(row[1], row[2], row[3].hex())
-            for row in self._rows(
-                'SELECT idx, "offset", size, sha256 FROM masks WHERE a=? AND idx BETWEEN ? AND ? AND object_id=?',
-                [a, low, high, INDEX_MASK],
-            )
-        }
-        regions: dict[int, list[Region]] = {}
-        for index, object_id, x, y, width, height, area in self._rows(
-            "SELECT idx, object_id, x, y, width, height, area FROM regions WHERE a=? AND idx BETWEEN ? AND ?",
-            [a, low, high],
-        ):
-            regions.setdefault(index, []).append(Region(object_id, Box(x, y, width, height), area))
-        return [_frame(row, masks.get(row[0]), tuple(regions.get(row[0], ()))) for row in rows]
+        found: list[FrameFiles] = []
+        count = archive.frame_count
+        first = after if after is not None else (count if descending else -1)
+        # Whole runs, from the one that holds the next frame on.
+        ahead = range(min(first, count) - 1, -1, -1) if descending else range(max(first + 1, 0), count)
+        for run in dict.fromkeys(index // RUN for index in (*ahead[::RUN], *ahead[-1:])):
+            frames = self._run(archive.a, run)
+            for frame in reversed(frames) if descending else frames:
+                if frame.index in ahead and _shows(frame, object_id, has_mask):
+                    found.append(frame)
+                    if len(found) == limit:
+                        return found
+        return found
 
     def clip(self, archive: ArchiveRow, start: int, length: int, step: int) -> list[FrameFiles]:
-        """The frames ``start``, ``start + step``, … of an archive, as many of ``length`` as it has; without objects."""
-        rows = self._rows(
-            f'SELECT {_FRAME}, m."offset", m.size, m.sha256 '  # noqa: S608
-            "FROM frames AS f LEFT JOIN masks AS m ON m.a=f.a AND m.idx=f.idx AND m.object_id=? "
-            "WHERE f.a=? AND f.idx BETWEEN ? AND ? AND (f.idx - ?) % ? = 0 ORDER BY f.idx",
-            [INDEX_MASK, archive.a, start, start + (length - 1) * step, start, step],
-        )
-        return [_frame(row[:7], None if row[7] is None else Member(row[7], row[8], row[9].hex()), ()) for row in rows]
+        """The frames ``start``, ``start + step``, … of an archive, as many of ``length`` as it has."""
+        wanted = range(start, min(start + length * step, archive.frame_count), step)
+        return [self._run(archive.a, index // RUN)[index % RUN] for index in wanted]
 
     def frame(self, archive: ArchiveRow, index: int) -> FrameFiles | None:
         """One frame by its index."""
-        found = self.frames(archive, after=index - 1, limit=1)
-        return found[0] if found and found[0].index == index else None
+        if not 0 <= index < archive.frame_count:
+            return None
+        return self._run(archive.a, index // RUN)[index % RUN]
 
     def count_frames(self, archive: ArchiveRow, object_id: int | None = None, has_mask: bool | None = None) -> int:
         """How many frames :meth:`frames` gives in all."""
-        where = _frame_condition(archive, object_id, has_mask)
-        return int(self._row(f"SELECT count(*) FROM frames AS f WHERE {where.sql}", where.parameters)[0])  # noqa: S608
+        frames, masks = archive.frame_count, archive.mask_count
+        if object_id is None:
+            return frames if has_mask is None else masks if has_mask else frames - masks
+        runs = (self._run(archive.a, run) for run in range(-(-frames // RUN)))
+        return sum(_shows(frame, object_id, has_mask) for run in runs for frame in run)
 
     def _image(self, archive: ArchiveRow, index: int) -> Member | None:
         """Where a frame's picture is."""
-        row = self._first(
-            "SELECT image_offset, image_size, image_sha256 FROM frames WHERE a=? AND idx=?", [archive.a, index]
-        )
-        return None if row is None else Member(row[0], row[1], row[2].hex())
+        frame = self.frame(archive, index)
+        return None if frame is None else frame.image
 
     def _mask(self, archive: ArchiveRow, index: int) -> Member | None:
-        """Where a frame's index mask is; None when the frame has none."""
-        row = self._first(
-            'SELECT "offset", size, sha256 FROM masks WHERE a=? AND idx=? AND object_id=?',
-            [archive.a, index, INDEX_MASK],
+        """Where a frame's mask is; None when the frame has none."""
+        frame = self.frame(archive, index)
+        return None if frame is None else frame.mask
+
+    def _read_run(self, a: int, run: int) -> list[FrameFiles]:
+        return frame_runs.unpack(self._row("SELECT frames FROM runs WHERE a=? AND run=?", [a, run])[0])
+
+    # Sets
+
+    @cached_property
+    def _everything(self) -> BitMap:
+        return BitMap(range(1, self.release["counts"]["videos"] + 1))
+
+    def _select(self, question: VideoFilter, order: str) -> BitMap | None:
+        def read(condition: str, *parameters: str) -> list[BitMap]:
+            rows = self._rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', list(parameters))  # noqa: S608
+            return [BitMap.deserialize(row[0]) for row in rows]
+
+        def of(facet: str, value: str) -> BitMap:
+            return BitMap.union(BitMap(), *read("facet=? AND value=?", facet, value))
+
+        def beginning(word: str) -> BitMap:
+            known = read("facet='beginning' AND value=?", word)
+            return BitMap.union(
+                BitMap(), *(known or read("facet='word' AND value >= ? AND value < ?", word, word + LAST))
+            )
+
+        return select(question, Sets(self._everything, of, beginning, lambda number: read("facet=?", f"{number} bit")))
+
+    def _numbers(self, sort: str, ranks: Sequence[int]) -> Sequence[int]:
+        """The numbers of the videos at these ranks."""
+        order = sort.removeprefix("-")
+        if order == "name":
+            return ranks
+        rows = self._rows(
+            "SELECT o.n FROM json_each(?) AS j CROSS JOIN orders AS o ON o.sort=? AND o.rank = j.value",
+            [_json(ranks), order],
         )
-        return None if row is None else Member(row[0], row[1], row[2].hex())
+        return [n for (n,) in rows]
 
-    # Below: SQLite
+    # SQLite
 
-    def _condition(self, question: VideoFilter) -> Condition:
-        return condition(question, self.release["counts"]["videos"], self._facet_count)
-
-    def _facet_count(self, facet: str, values: tuple[str, ...]) -> int:
-        """Videos with any of the values, each counted as often as it has one."""
-        marks = ",".join("?" * len(values))
-        sql = f"SELECT coalesce(sum(videos), 0) FROM facet_counts WHERE facet=? AND value IN ({marks})"  # noqa: S608
-        return int(self._row(sql, [facet, *values])[0])
-
-    def _count_where_uncached(self, question: VideoFilter) -> int:
-        where = self._condition(question)
-        return int(self._row(f"SELECT count(*) FROM videos AS v WHERE {where.sql}", where.parameters)[0])  # noqa: S608
-
-    def _rows(self, sql: str, parameters: list[Any] | None = None) -> list[Any]:
+    def _rows(self, sql: str, parameters: Any = ()) -> list[Any]:
         with self._connection() as db:
-            return db.execute(sql, parameters or []).fetchall()
+            return db.execute(sql, parameters).fetchall()
 
-    def _first(self, sql: str, parameters: list[Any] | None = None) -> Any | None:
+    def _first(self, sql: str, parameters: Any = ()) -> Any | None:
         with self._connection() as db:
-            return db.execute(sql, parameters or []).fetchone()
+            return db.execute(sql, parameters).fetchone()
 
-    def _row(self, sql: str, parameters: list[Any] | None = None) -> Any:
+    def _row(self, sql: str, parameters: Any = ()) -> Any:
         row = self._first(sql, parameters)
         if row is None:
             raise sqlite3.DatabaseError("the catalogue lacks a row that every catalogue has")
@@ -259,11 +358,26 @@ class Catalogue:
             self._idle.put(db)
 
 
-_ARCHIVES = (
-    "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, v.id "
-    "FROM archives AS r JOIN videos AS v ON v.n = r.n"
+_ARCHIVES_OF = (
+    "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, r.frames, r.masks, v.id FROM"
 )
-_FRAME = 'f.idx, name, "start", "end", image_offset, image_size, image_sha256'
+_ARCHIVES = f"{_ARCHIVES_OF} archives AS r JOIN videos AS v ON v.n = r.n"
+
+
+def schema_of(path: Path) -> int:
+    """The version of a catalogue's schema, whichever."""
+    with closing(_connect(_uri(path))) as db:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def digests(path: Path) -> Generator[tuple[str, bytes], None, None]:
+    """Each video's id and the digest of all that is said of it, in order of ids; of a catalogue of any schema."""
+    with closing(_connect(_uri(path))) as db:
+        yield from db.execute("SELECT id, digest FROM videos ORDER BY id")
+
+
+def _uri(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
 
 
 def _connect(uri: str) -> sqlite3.Connection:
@@ -274,21 +388,18 @@ def _connect(uri: str) -> sqlite3.Connection:
     return db
 
 
+def _json(values: Sequence[int | str]) -> str:
+    """Values for `json_each`."""
+    return orjson.dumps(list(values)).decode()
+
+
 def _archive_row(row: Any) -> ArchiveRow:
-    a, resolution, folder, sha256, size, width, height, mask_kind = row[:8]
-    return ArchiveRow(a, resolution, folder, sha256.hex(), size, width, height, MaskKind(mask_kind))
+    a, resolution, folder, sha256, size, width, height, mask_kind, frames, masks = row[:10]
+    return ArchiveRow(a, resolution, folder, sha256.hex(), size, width, height, MaskKind(mask_kind), frames, masks)
 
 
-def _frame_condition(archive: ArchiveRow, object_id: int | None, has_mask: bool | None) -> Condition:
-    clauses, parameters = ["f.a=?"], [archive.a]
-    if object_id is not None:
-        clauses.append("EXISTS (SELECT 1 FROM regions WHERE a=f.a AND idx=f.idx AND object_id=?)")
-        parameters.append(object_id)
-    if has_mask is not None:
-        clauses.append(f"{'' if has_mask else 'NOT '}EXISTS (SELECT 1 FROM masks WHERE a=f.a AND idx=f.idx)")  # noqa: S608
-    return Condition(" AND ".join(clauses), parameters)
-
-
-def _frame(row: Any, mask: Member | None, regions: tuple[Region, ...]) -> FrameFiles:
-    index, name, start, end, offset, size, sha256 = row
-    return FrameFiles(index, name, start, end, Member(offset, size, sha256.hex()), mask, regions)
+def _shows(frame: FrameFiles, object_id: int | None, has_mask: bool | None) -> bool:
+    """Whether the frame shows the object and has a mask, or has none, as far as that is asked."""
+    if has_mask is not None and has_mask != (frame.mask is not None):
+        return False
+    return object_id is None or any(region.object_id == object_id for region in frame.regions)

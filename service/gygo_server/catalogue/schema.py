@@ -1,17 +1,25 @@
 """The catalogue: a release as one SQLite file, built once, then only read.
 
-Videos have a row number ``n`` in the order of their names, so the default order of a listing is the order of rows.
-Each video carries its API description as finished JSON (``document``): a page costs one lookup a video, and no join.
-A frame has no mask, one index mask (``object_id`` 0), or one mask an object (overlapping masks).
+Videos have a number ``n``, from 1, in the order of their names. Each carries its API description as finished JSON
+(``document``): a page costs one lookup a video, and no join.
+
+What a list costs does not grow with its depth, and hardly with the release, by three things:
+
+* *Orders.* In each order that a list may have (`SORTS`) a video has a rank, from 1; by name it is ``n``. A page is a
+  run of ranks, and a cursor is one.
+* *Sets.* For each thing that a list may be filtered by, the videos it holds for are kept as a Roaring bitmap (Lemire et
+  al., "Roaring Bitmaps", 2018; its portable serialization) of ranks, once an order. A filter is an intersection of
+  these; how many it selects, and where a page of them begins, is read off the bitmap.
+* *Runs.* An archive's frames are kept in runs of 256 (`frame_runs`), one row each.
 """
 
 from __future__ import annotations
 
 #: Raised when a reader of the old layout could not read the new one.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-#: `masks.object_id` of a mask that holds all objects of its frame.
-INDEX_MASK = 0
+#: Orders of a videos list. All but the order of names are by a number, and by name where that is equal.
+SORTS = ("name", "frames", "objects", "bytes")
 
 TABLES = """
 CREATE TABLE release (document TEXT NOT NULL);
@@ -19,29 +27,46 @@ CREATE TABLE release (document TEXT NOT NULL);
 CREATE TABLE videos (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
-    frames INTEGER NOT NULL,
-    objects INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,        -- of all its archives
+    segment TEXT,                  -- the id as it stands in URLs, where that is something else
+    since INTEGER NOT NULL,        -- position in the lineage of the release from which on it has been as it is
     digest BLOB NOT NULL,          -- SHA-256 of all that is said of it: tells changed videos apart
     document TEXT NOT NULL
 );
 
-CREATE TABLE facets (              -- split, category, attribute
-    facet TEXT NOT NULL,
-    value TEXT NOT NULL,
+CREATE TABLE orders (              -- all but the order of names
+    sort TEXT NOT NULL,
+    rank INTEGER NOT NULL,
     n INTEGER NOT NULL,
-    PRIMARY KEY (facet, value, n)
+    value INTEGER NOT NULL,        -- what the order goes by
+    PRIMARY KEY (sort, rank)
 ) WITHOUT ROWID;
 
-CREATE TABLE facet_counts (
+CREATE TABLE sets (                -- Roaring bitmaps of ranks, a column an order
     facet TEXT NOT NULL,
     value TEXT NOT NULL,
-    videos INTEGER NOT NULL,
-    frames INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    frames BLOB NOT NULL,
+    objects BLOB NOT NULL,
+    bytes BLOB NOT NULL,
     PRIMARY KEY (facet, value)
 ) WITHOUT ROWID;
 
-CREATE VIRTUAL TABLE words USING fts5(text, content='');
+CREATE TABLE lineage (             -- the releases that this one comes from, oldest first, and itself
+    position INTEGER PRIMARY KEY,
+    release TEXT NOT NULL,
+    added INTEGER NOT NULL,        -- videos that are new since that release, that have changed, that are gone
+    changed INTEGER NOT NULL,
+    removed INTEGER NOT NULL
+);
+
+CREATE TABLE past (                -- what videos were in earlier releases of the lineage, from `first` to `last`
+    last INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    gone INTEGER NOT NULL,         -- 1: this release has no such video
+    PRIMARY KEY (last, id)
+) WITHOUT ROWID;
 
 CREATE TABLE archives (
     a INTEGER PRIMARY KEY,
@@ -52,49 +77,23 @@ CREATE TABLE archives (
     size INTEGER NOT NULL,
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
-    mask_kind TEXT NOT NULL
+    mask_kind TEXT NOT NULL,
+    frames INTEGER NOT NULL,
+    masks INTEGER NOT NULL
 );
 
-CREATE TABLE frames (
+CREATE TABLE runs (                -- of frames
     a INTEGER NOT NULL,
-    idx INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    "start" INTEGER NOT NULL,      -- first byte of the frame's first tar header
-    "end" INTEGER NOT NULL,        -- first byte after its last member
-    image_offset INTEGER NOT NULL,
-    image_size INTEGER NOT NULL,
-    image_sha256 BLOB NOT NULL,
-    PRIMARY KEY (a, idx)
-) WITHOUT ROWID;
-
-CREATE TABLE masks (
-    a INTEGER NOT NULL,
-    idx INTEGER NOT NULL,
-    object_id INTEGER NOT NULL,    -- 0: one index mask for all objects
-    "offset" INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    sha256 BLOB NOT NULL,
-    PRIMARY KEY (a, idx, object_id)
-) WITHOUT ROWID;
-
-CREATE TABLE regions (
-    a INTEGER NOT NULL,
-    idx INTEGER NOT NULL,
-    object_id INTEGER NOT NULL,
-    x INTEGER NOT NULL,
-    y INTEGER NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    area INTEGER NOT NULL,
-    PRIMARY KEY (a, idx, object_id)
+    run INTEGER NOT NULL,          -- from 0
+    frames BLOB NOT NULL,
+    PRIMARY KEY (a, run)
 ) WITHOUT ROWID;
 """
 
 #: Made after the rows are in: faster, and denser pages.
 INDEXES = """
 CREATE UNIQUE INDEX videos_id ON videos (id);
-CREATE INDEX videos_frames ON videos (frames, n);
-CREATE INDEX videos_objects ON videos (objects, n);
-CREATE INDEX videos_bytes ON videos (bytes, n);
 CREATE UNIQUE INDEX archives_video ON archives (n, resolution);
+CREATE INDEX videos_since ON videos (since);
+CREATE INDEX past_id ON past (id);
 """

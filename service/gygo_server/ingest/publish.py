@@ -13,12 +13,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from gygo_server.catalogue.builder import CatalogueBuilder
-from gygo_server.catalogue.reader import Catalogue
+from gygo_server.catalogue.reader import Catalogue, digests, schema_of
+from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.errors import (
     AlreadyPublishedError,
     FaultySourceError,
@@ -78,7 +80,7 @@ class Report:
     """What a publication found and did.
 
     ``published`` is False after a dry run, or when the release was there before; ``described``: the dataset's title
-    and so on were changed to what was told.
+    and so on were changed to what was told; ``renewed``: its catalogue is now one of this version.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Report:
     transfer: Transfer = field(default_factory=Transfer)
     published: bool = False
     described: bool = False
+    renewed: bool = False
 
     @property
     def faults(self) -> list[Finding]:
@@ -117,21 +120,24 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
         with closing(Journal(folder)) as journal, TemporaryDirectory(dir=folder, prefix=SCRATCH) as name:
             scratch = Path(name)
             report, videos = _check(publication, journal, progress)
-            path = scratch / "catalogue.sqlite"
-            progress.stage("building the catalogue", len(videos))
-            _build_catalogue(path, publication, report, videos, journal, _latest(bucket, dataset, scratch), progress)
-            if entry:
-                _require_equal(path, bucket, publication, entry, scratch)
+            content = _Content(publication, report, videos, journal)
+            built, before = scratch / "catalogue.sqlite", _before(publication, bucket, dataset, scratch, progress)
+            _build_catalogue(content, built, before, progress)
+            published = _fetch_catalogue(bucket, publication.dataset, entry, scratch) if entry else None
+            if published:
+                _require_equal(built, published, publication.release)
             # Also for a release that is there: what the bucket has lost since is brought again.
             report.transfer = upload(
                 publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
             )
-            catalogue = None if entry else _upload_catalogue(path, publication, bucket)
-        if catalogue:
-            _name_release(publication, bucket, catalogue)
-            report.published = True
-        else:
-            report.described = _describe_anew(publication, bucket)
+            if entry and published:
+                report.described = _describe_anew(publication, bucket)
+                if schema_of(published) != SCHEMA_VERSION:
+                    _renew(publication, bucket, entry, built)
+                    report.renewed = True
+            else:
+                _publish_catalogue(content, built, before, bucket, progress)
+                report.published = True
         shutil.rmtree(folder)
     return report
 
@@ -167,10 +173,14 @@ def read_dataset(bucket: Bucket, dataset: str) -> tuple[Dataset | None, str | No
 
 def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:
     """A published catalogue, fetched into ``folder`` and verified."""
+    return Catalogue(_fetch_catalogue(bucket, dataset, entry, folder), connections=2)
+
+
+def _fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:
     path = folder / f"{entry.catalogue_sha256}.sqlite"
     with path.open("wb") as file:
         bucket.download(keys.catalogue(dataset, entry.id, entry.catalogue_sha256), file, entry.catalogue_sha256)
-    return Catalogue(path, connections=2)
+    return path
 
 
 def _state_name(publication: Publication, bucket: Bucket) -> str:
@@ -202,23 +212,30 @@ def _check(publication: Publication, journal: Journal, progress: Progress) -> tu
     return report, videos
 
 
-def _build_catalogue(
-    path: Path,
-    publication: Publication,
-    report: Report,
-    videos: list[SourceVideo],
-    journal: Journal,
-    before: tuple[str, Catalogue] | None,
-    progress: Progress,
-) -> None:
-    digests: dict[str, bytes] = {}
-    with CatalogueBuilder(path) as builder:
-        for source in videos:
-            video = _video(source, journal, publication.fps)
-            digests[video.id] = builder.add(video)
+class _Content(NamedTuple):
+    """What a release is made of."""
+
+    publication: Publication
+    report: Report
+    videos: list[SourceVideo]
+    journal: Journal
+
+
+class _Before(NamedTuple):
+    """The release that a new one comes from, and its catalogue; None for one that cannot be read any more."""
+
+    release: str
+    catalogue: Path | None
+
+
+def _build_catalogue(content: _Content, path: Path, before: _Before | None, progress: Progress) -> None:
+    publication, report = content.publication, content.report
+    progress.stage("building the catalogue", len(content.videos))
+    with CatalogueBuilder(path, before.catalogue if before else None) as builder:
+        for source in content.videos:
+            builder.add(_video(source, content.journal, publication.fps))
             progress.advance()
         counted = builder.tally(report.splits)
-        faults = [fault for fault in report.faults if fault.video is not None]
         builder.finish(
             {
                 "dataset": publication.dataset,
@@ -226,10 +243,10 @@ def _build_catalogue(
                 "license": publication.license,
                 "default_resolution": _default_resolution(counted["resolutions"]),
                 **counted,
-                "changes": _changes(digests, before),
                 "left_out": [
                     {"video": fault.video, "code": fault.code, "path": fault.path, "message": fault.message}
-                    for fault in faults
+                    for fault in report.faults
+                    if fault.video is not None
                 ],
             }
         )
@@ -253,50 +270,83 @@ def _default_resolution(resolutions: list[dict[str, Any]]) -> str:
     return "480p" if "480p" in names else max(sorted(names), key=lambda name: names[name])
 
 
-def _changes(digests: dict[str, bytes], before: tuple[str, Catalogue] | None) -> dict[str, Any] | None:
-    """How many videos are new, other or gone since the release before; None for the first."""
-    if before is None:
+def _before(
+    publication: Publication, bucket: Bucket, dataset: Dataset | None, folder: Path, progress: Progress
+) -> _Before | None:
+    """The newest release that was published before this one, if any is served."""
+    releases = dataset.releases if dataset else ()
+    earlier = takewhile(lambda entry: entry.id != publication.release, releases)
+    entry = next((entry for entry in reversed(list(earlier)) if entry.withdrawn_at is None), None)
+    if entry is None:
         return None
-    since, catalogue = before
-    old = dict(catalogue.digests())
-    return {
-        "since": since,
-        "added": len(digests.keys() - old.keys()),
-        "changed": sum(digests[video] != old[video] for video in digests.keys() & old.keys()),
-        "removed": len(old.keys() - digests.keys()),
-    }
+    path = _fetch_catalogue(bucket, publication.dataset, entry, folder)
+    if schema_of(path) != SCHEMA_VERSION:
+        progress.say(f"{entry.id} was published by an older version: what has changed since is not worked out")
+        return _Before(entry.id, None)
+    return _Before(entry.id, path)
 
 
-def _latest(bucket: Bucket, dataset: Dataset | None, folder: Path) -> tuple[str, Catalogue] | None:
-    entry = dataset.latest if dataset else None
-    if dataset is None or entry is None:
-        return None
-    return entry.id, open_catalogue(bucket, dataset.id, entry, folder)
+def _require_equal(built: Path, published: Path, release: str) -> None:
+    with closing(digests(published)) as theirs, closing(digests(built)) as ours:
+        if any(one != other for one, other in zip_longest(theirs, ours)):
+            raise AlreadyPublishedError(
+                f"release {release!r} is published with other content, and a release never changes: "
+                "publish this source as a new release"
+            )
 
 
-def _require_equal(path: Path, bucket: Bucket, publication: Publication, entry: ReleaseEntry, folder: Path) -> None:
-    published = open_catalogue(bucket, publication.dataset, entry, folder)
-    if dict(published.digests()) != dict(Catalogue(path).digests()):
-        raise AlreadyPublishedError(
-            f"release {entry.id!r} is published with other content, and a release never changes: "
-            "publish this source as a new release"
-        )
+def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path) -> None:
+    """Put a catalogue of this version in the place of one of an older version, which says the same."""
+    renewed = replace(_upload_catalogue(built, publication, bucket), published_at=entry.published_at)
+
+    def change(dataset: Dataset | None) -> Dataset:
+        if dataset is None or dataset.release(entry.id) not in (entry, renewed):
+            raise PublicationError(f"{entry.id}: changed by somebody else in the meantime; run the command again")
+        return replace(dataset, releases=tuple(renewed if each == entry else each for each in dataset.releases))
+
+    change_dataset(bucket, publication.dataset, change)
 
 
-def _upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> tuple[str, int]:
-    """Its SHA-256 and its size in bytes."""
+def _publish_catalogue(
+    content: _Content, built: Path, before: _Before | None, bucket: Bucket, progress: Progress
+) -> None:
+    """Upload the catalogue and name the release; build it anew when another was published in the meantime."""
+    publication = content.publication
+    for _ in range(RACES):
+        entry = _upload_catalogue(built, publication, bucket)
+        try:
+            _name_release(publication, bucket, entry, before.release if before else None)
+        except _OvertakenError:
+            progress.say("another release was published in the meantime: working out what has changed since that one")
+            dataset, _ = read_dataset(bucket, publication.dataset)
+            before = _before(publication, bucket, dataset, built.parent, progress)
+            _build_catalogue(content, built, before, progress)
+            continue
+        return
+    raise PublicationError(f"{publication.dataset}: others publish all the time; try again")
+
+
+def _upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> ReleaseEntry:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
     key = keys.catalogue(publication.dataset, publication.release, sha256)
     if not bucket.holds(key, size, sha256):
         bucket.put_file(key, path, sha256, SQLITE)
-    return sha256, size
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return ReleaseEntry(publication.release, now, sha256, size)
 
 
-def _name_release(publication: Publication, bucket: Bucket, catalogue: tuple[str, int]) -> None:
-    """The one step that readers see: add the release to ``dataset.json`` unless somebody else has."""
-    entry = ReleaseEntry(publication.release, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), *catalogue)
+class _OvertakenError(Exception):
+    """The newest release is no longer the one that the catalogue was compared with."""
+
+
+def _name_release(publication: Publication, bucket: Bucket, entry: ReleaseEntry, before: str | None) -> None:
+    """The one step that readers see: add the release to ``dataset.json`` unless somebody else has.
+
+    Raises:
+        _OvertakenError: another release is newer than ``before``.
+    """
 
     def add(dataset: Dataset | None) -> Dataset:
         dataset = dataset or Dataset(publication.dataset, publication.title or publication.dataset)
@@ -306,6 +356,8 @@ def _name_release(publication: Publication, bucket: Bucket, catalogue: tuple[str
             raise AlreadyPublishedError(
                 f"release {publication.release!r} was published by somebody else in the meantime; nothing was changed"
             )
+        if (dataset.latest.id if dataset.latest else None) != before:
+            raise _OvertakenError
         return replace(dataset, releases=(*dataset.releases, entry), **_told(publication))
 
     change_dataset(bucket, publication.dataset, add)
