@@ -27,6 +27,7 @@ from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.cloudfront import CloudFront
 from gygo_server.store.signed_urls import SignedUrls
 
 #: A readiness check that takes longer is given up by whoever asks.
@@ -67,7 +68,13 @@ def create_app_with_settings(settings: Settings) -> Flask:
         ),
         archives=ArchiveReader(bucket, DiskCache(settings.cache_dir / "archives", settings.cache_bytes)),
         answers=AnswerCache(settings.answers_bytes),
-        signed_urls=SignedUrls(bucket, settings.url_seconds),
+        signed_urls=SignedUrls(
+            bucket,
+            seconds=settings.url_seconds,
+            max_seconds=settings.url_max_seconds,
+            bucket_seconds=settings.url_bucket_seconds,
+            cloudfront=CloudFront(settings.cloudfront) if settings.cloudfront else None,
+        ),
     )
     compression.register(app)
     problems.register(app)

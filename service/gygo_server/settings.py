@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from gygo_server.errors import SettingsError
 from gygo_server.store.bucket import S3Settings
+from gygo_server.store.cloudfront import CloudFront, CloudFrontSettings
+from gygo_server.store.sigv4 import MAX_SECONDS
 
 PREFIX = "GYGO_"
+
+#: All of these, or none.
+_CLOUDFRONT = ("cloudfront_url", "cloudfront_key_id", "cloudfront_key_file")
 
 _BYTES = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", re.IGNORECASE)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -82,8 +87,28 @@ class _SettingsSchema(Schema):
     )
     s3_timeout = _setting(fields.Float, "seconds to wait for the S3 server", 10.0, validate=validate.Range(0.1, 600))
     url_seconds = _setting(
-        fields.Integer, "how long a signed URL is good, in seconds", 3600, validate=validate.Range(60, 604800)
+        fields.Integer,
+        "how long a signed URL is good, in seconds",
+        3600,
+        validate=validate.Range(60, MAX_SECONDS),
     )
+    url_max_seconds = _setting(
+        fields.Integer,
+        "how long one is good at most, whatever is asked, in seconds",
+        MAX_SECONDS,
+        validate=validate.Range(60, MAX_SECONDS),
+    )
+    url_bucket_seconds = _setting(
+        fields.Integer,
+        "for so many seconds the same question gives the same signed URL, for caches; 0: for one second",
+        900,
+        validate=validate.Range(0, 86400),
+    )
+    cloudfront_url = _setting(
+        fields.String, "a CloudFront distribution of the bucket, to sign URLs for instead of S3", validate=_url()
+    )
+    cloudfront_key_id = _setting(fields.String, "the id of the public key that the distribution trusts")
+    cloudfront_key_file = _setting(fields.String, "file with its private key, RSA in PEM")
     cache_dir = _setting(
         fields.String, "folder for archives and catalogues; may be deleted at any time", "~/.cache/gygo-server"
     )
@@ -119,6 +144,25 @@ class _SettingsSchema(Schema):
     )
     log_requests = _setting(fields.Boolean, "a log line for each request", True)
 
+    @validates_schema
+    def _check_url_seconds(self, loaded: dict[str, Any], **_: Any) -> None:
+        if loaded["url_max_seconds"] < loaded["url_seconds"]:
+            usual = f"the {loaded['url_seconds']} s that a signed URL is good for when nothing else is asked"
+            raise ValidationError(f"less than {usual}", "url_max_seconds")
+
+    @validates_schema
+    def _check_cloudfront(self, loaded: dict[str, Any], **_: Any) -> None:
+        given = [loaded[name] for name in _CLOUDFRONT]
+        if not any(given):
+            return
+        if not all(given):
+            missing = {name: ["is not set, but others for CloudFront are"] for name in _CLOUDFRONT if not loaded[name]}
+            raise ValidationError(missing)
+        try:
+            CloudFront(CloudFrontSettings(given[0], given[1], Path(given[2])))
+        except SettingsError as error:
+            raise ValidationError(str(error), "cloudfront_key_file") from None
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -126,6 +170,9 @@ class Settings:
 
     s3: S3Settings
     url_seconds: int
+    url_max_seconds: int
+    url_bucket_seconds: int
+    cloudfront: CloudFrontSettings | None
     cache_dir: Path
     cache_bytes: int
     catalogue_cache_bytes: int
@@ -167,11 +214,13 @@ class Settings:
             addressing=loaded.pop("s3_addressing"),
             timeout=loaded.pop("s3_timeout"),
         )
+        url, key_id, key_file = (loaded.pop(name) for name in _CLOUDFRONT)
+        cloudfront = CloudFrontSettings(url, key_id, Path(key_file)) if url else None
         try:
             cache_dir = Path(loaded.pop("cache_dir")).expanduser()
         except RuntimeError:
             raise SettingsError(f"{variable_of('cache_dir')}: there is no home folder for its ~") from None
-        return cls(s3=s3, cache_dir=cache_dir, **loaded)
+        return cls(s3=s3, cache_dir=cache_dir, cloudfront=cloudfront, **loaded)
 
 
 class SettingDescription(NamedTuple):

@@ -21,6 +21,7 @@ from flask import Response
 
 from gygo_server import __version__
 from gygo_server.api.answers import IMMUTABLE, PRIVATE
+from gygo_server.api.file_names import clip_name
 from gygo_server.api.found_clips import ClipQuestion, FoundClip, Wanted, find_clip
 from gygo_server.api.problems import describe
 from gygo_server.api.published_bytes import send_bytes
@@ -30,6 +31,7 @@ from gygo_server.errors import CorruptObjectError, GygoError, ObjectNotFoundErro
 from gygo_server.formats.clips import END, note, note_filling
 from gygo_server.library import Release
 from gygo_server.store.archives import ArchiveReader
+from gygo_server.store.content_disposition import attachment
 
 TAR = [("Content-Type", "application/x-tar")]
 
@@ -46,7 +48,10 @@ class Part(NamedTuple):
 def send_clip(release: Release, clip: FoundClip) -> Response:
     """One clip's members: of neighbouring frames it is one range of the archive, as it is."""
     parts = [_clip_part(services().archives, release, clip, None)]
-    return _send(release, parts, [clip.describe(), clip.wanted], IMMUTABLE)
+    first, frames = clip.frames[0].index, len(clip.frames)
+    name = clip_name(release.dataset.id, release.entry.id, clip.video, clip.archive.resolution, first, frames)
+    headers = [*TAR, ("Content-Disposition", attachment(name))]
+    return _send(release, parts, [clip.describe(), clip.wanted], IMMUTABLE, headers)
 
 
 def send_clips(
@@ -73,17 +78,19 @@ def send_clips(
             parts.append(_literal(note(f"clips/{number:05}.json", about)))
         parts.append(part)
     parts.append(_literal(END))
-    return _send(release, parts, [asked, wanted, described], PRIVATE)
+    return _send(release, parts, [asked, wanted, described], PRIVATE, TAR)
 
 
-def _send(release: Release, parts: Sequence[Part], question: Any, cache_control: str) -> Response:
+def _send(
+    release: Release, parts: Sequence[Part], question: Any, cache_control: str, headers: list[tuple[str, str]]
+) -> Response:
     digest = hashlib.sha256(orjson.dumps([__version__, release.entry.catalogue_sha256, question], default=list))
     request_id = current_request_id()
     return send_bytes(
         lambda start, stop: _primed(_breaking_off(_bytes_of(parts, start, stop), request_id)),
         size=sum(part.size for part in parts),
         etag=digest.hexdigest()[:32],
-        headers=TAR,
+        headers=headers,
         cache_control=cache_control,
     )
 

@@ -21,6 +21,7 @@ from gygo_server.api.arguments import (
     resolution_parameter,
 )
 from gygo_server.api.documented import answers
+from gygo_server.api.file_names import archive_name
 from gygo_server.api.links import url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
@@ -188,10 +189,9 @@ def _signer(release: Release, resolution: str | None) -> Sign:
 
 def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:
     """A signed URL of the archive, for GET or HEAD."""
-    name = f"{release.dataset.id}-{release.entry.id}-{video.replace(':', '-')}-{archive.resolution}.tar"
     return services().signed_urls.archive(
         release.dataset.id,
         archive.sha256,
         method="HEAD" if method == "HEAD" else "GET",
-        filename=name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_"),
+        filename=archive_name(release.dataset.id, release.entry.id, video, archive.resolution),
     )

@@ -1,4 +1,4 @@
-"""The bucket: get, head, put, list, delete and presign, through boto3, with its errors translated to ours."""
+"""The bucket: get, head, put, list, delete, through boto3, with its errors translated to ours; and who signs for it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from gygo_server.errors import (
     StoreUnavailableError,
 )
 from gygo_server.store.outage import Outage
+from gygo_server.store.sigv4 import Credentials, Place
 
 if TYPE_CHECKING:
+    import botocore.credentials
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
@@ -44,6 +46,8 @@ _SILENCE = (
     botocore.exceptions.EndpointConnectionError,
     botocore.exceptions.ReadTimeoutError,
 )
+#: An object's key that any endpoint's rules leave as it is.
+_PROBE = "probe"
 #: What no waiting mends. botocore raises a bare ValueError for an endpoint that is no address.
 _WRONG_SETTINGS = (
     botocore.exceptions.ParamValidationError,
@@ -83,8 +87,8 @@ class Bucket:
         self.settings = settings
         self._credentials = credentials
         self._outage = Outage(settings.timeout + 1)
-        self._lock = threading.Lock()
-        self._clients: dict[tuple[int, bool], S3Client] = {}
+        self._processes: dict[int, _Connections] = {}
+        self._place: Place | None = None
 
     def get(self, key: str) -> Stored:
         """The whole object.
@@ -232,19 +236,36 @@ class Bucket:
             with self._asking(self.settings.bucket):
                 self._client().create_bucket(Bucket=self.settings.bucket)
 
-    def presign(self, key: str, *, method: str = "GET", expires_in: int, filename: str | None = None) -> str:
-        """A URL that reads the object for ``expires_in`` seconds, for the endpoint that users reach.
+    def place(self) -> Place:
+        """Where its objects are for users: botocore's rules say it, whatever the endpoint, region and name."""
+        # The rules do not look at the key, so one URL that botocore signs tells it for all of them.
+        if self._place is None:
+            with _translated(self.settings.bucket):
+                parameters = {"Bucket": self.settings.bucket, "Key": _PROBE}
+                url = self._client(public=True).generate_presigned_url("get_object", Params=parameters)
+                self._place = Place.of_signed(url, _PROBE)
+        return self._place
 
-        The method is signed: a URL for GET answers 403 to HEAD. ``filename`` is what a browser saves it as.
+    def credentials(self) -> Credentials:
+        """Those to sign with now. Temporary ones are renewed on the way, some time before they end.
+
+        Raises:
+            StoreRefusedError, StoreUnavailableError: there are none, or they cannot be renewed.
         """
-        parameters = {"Bucket": self.settings.bucket, "Key": key}
-        if filename is not None:
-            parameters["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
-        with _translated(key):
-            operation = "head_object" if method == "HEAD" else "get_object"
-            return self._client(public=True).generate_presigned_url(
-                operation, Params=parameters, ExpiresIn=expires_in, HttpMethod=method
-            )
+        with _translated(self.settings.bucket):
+            connections = self._connections()
+            with connections.lock:
+                found = connections.session.get_credentials()
+            if found is None:
+                raise botocore.exceptions.NoCredentialsError
+            while True:
+                frozen = found.get_frozen_credentials()
+                if not (frozen.access_key and frozen.secret_key):
+                    raise botocore.exceptions.NoCredentialsError
+                ends = _end_of(found)
+                # Renewed by another thread in between, they would get the end of the next ones.
+                if frozen == found.get_frozen_credentials():
+                    return Credentials(frozen.access_key, frozen.secret_key, frozen.token, ends)
 
     @contextmanager
     def _asking(self, key: str, *, missing: str = "object") -> Iterator[None]:
@@ -261,20 +282,29 @@ class Bucket:
             raise
         self._outage.ended()
 
+    def _connections(self) -> _Connections:
+        process = os.getpid()
+        found = self._processes.get(process)
+        if found is None:
+            access_key, secret_key = self._credentials or (None, None)
+            session = boto3.session.Session(access_key, secret_key)
+            found = self._processes.setdefault(process, _Connections(session, threading.Lock(), {}))
+        return found
+
     def _client(self, *, public: bool = False) -> S3Client:
-        # Clients may be shared by threads but not across a fork, so each process has its own.
-        which = (os.getpid(), public)
-        client = self._clients.get(which)
+        connections = self._connections()
+        client = connections.clients.get(public)
         if client is None:
-            with self._lock:
-                client = self._clients.setdefault(which, self._connect(public=public))
+            with connections.lock:
+                client = connections.clients.get(public)
+                if client is None:
+                    client = connections.clients[public] = self._connect(connections.session, public=public)
         return client
 
-    def _connect(self, *, public: bool) -> S3Client:
+    def _connect(self, session: boto3.session.Session, *, public: bool) -> S3Client:
         settings = self.settings
         endpoint = (settings.public_endpoint if public else None) or settings.endpoint
-        access_key, secret_key = self._credentials or (None, None)
-        return boto3.session.Session(access_key, secret_key).client(
+        return session.client(
             "s3",
             endpoint_url=endpoint,
             region_name=settings.region,
@@ -293,6 +323,20 @@ class Bucket:
         )
 
 
+class _Connections(NamedTuple):
+    """A process's own: clients may be shared by threads but not across a fork, nor may a lock that somebody holds."""
+
+    session: boto3.session.Session
+    lock: threading.Lock
+    clients: dict[bool, S3Client]
+
+
+def _end_of(credentials: botocore.credentials.Credentials) -> float | None:
+    """When they end (Unix time), None when that is not known: botocore tells nobody, so this looks inside."""
+    ends = getattr(credentials, "_expiry_time", None)
+    return None if ends is None else ends.timestamp()
+
+
 @contextmanager
 def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
     """botocore's and the connection's exceptions as ours, most specific first."""
@@ -302,6 +346,11 @@ def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
         raise _refusal(error, key, missing) from error
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
         raise StoreRefusedError("no S3 credentials were found (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)") from error
+    except RuntimeError as error:
+        if "expired" not in str(error):
+            raise
+        # botocore has no better name for it.
+        raise StoreRefusedError("the S3 credentials have ended, and there are no new ones") from error
     except _WRONG_SETTINGS as error:
         raise StoreRefusedError(f"the settings of the store cannot work: {error}".replace("\n", " ")) from error
     except _SILENCE as error:
