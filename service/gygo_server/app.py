@@ -12,6 +12,7 @@ from gygo_server.api import (
     compression,
     datasets,
     documentation,
+    downloads,
     frames,
     health,
     problems,
@@ -79,7 +80,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     compression.register(app)
     problems.register(app)
     api = documentation.register(app)
-    for part in (datasets, releases, videos, frames, clips, samples, health):
+    for part in (datasets, releases, videos, frames, clips, samples, downloads, health):
         api.register_blueprint(part.blueprint)
     around = CrossOrigin(app.wsgi_app, settings.cors_origins)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]

@@ -92,14 +92,17 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
         return decorate
 
-    def body(self, schema: type[Schema]) -> Decorator:
-        """Give the view the request's JSON, read by ``schema``, as its next argument."""
+    def body(self, schema: type[Schema], *, optional: bool = False) -> Decorator:
+        """Give the view the request's JSON, read by ``schema``, as its next argument; ``{}`` for no body at all, if
+        that is allowed."""
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
             read = self.arguments(schema(), location="json")(view)
 
             @wraps(read)
             def wrapper(*arguments: Any, **path: Any) -> Any:
+                if optional and not request.content_length and "Transfer-Encoding" not in request.headers:
+                    return view(*arguments, {}, **path)
                 if not request.is_json:
                     raise UnsupportedMediaType("the question is asked in JSON: send Content-Type: application/json")
                 return read(*arguments, **path)

@@ -17,6 +17,7 @@ BINARY = {"type": "string", "format": "binary"}
 
 _MEANINGS = {
     404: "There is no such thing.",
+    406: "`Accept` names none of the formats there are.",
     410: "The release was withdrawn.",
     412: "The answer is not the one that `If-Match` names.",
     413: "The question is too long.",

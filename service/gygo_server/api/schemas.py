@@ -238,6 +238,20 @@ class FramePageSchema(_PageSchema):
     items = _list(FrameSchema)
 
 
+class DownloadSchema(Schema):
+    id = _string("Of the video.")
+    resolution = _string()
+    file = _string("A name to save it under.")
+    url = _string("Signed.")
+    bytes = _count()
+    sha256 = _string()
+    expires_at = _string("When the URL ends: RFC 3339, UTC.")
+
+
+class DownloadPageSchema(_PageSchema):
+    items = _list(DownloadSchema)
+
+
 class PlaceSchema(Schema):
     offset = _count("First byte in the archive.")
     size = _count("Bytes.")

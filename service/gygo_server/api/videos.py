@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
+from itertools import repeat
 from typing import Any
 from urllib.parse import quote
 
@@ -70,9 +71,11 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
     with_urls = query.get("include") == "archive_url"
     links = _Links(f"{url_of(release)}/videos/")
     if with_urls or "chosen" in query:
-        sign = _signer(release, query.get("resolution")) if with_urls else None
-        rows = catalogue.videos(sort, shown)
-        items = [_item(links, row.id, row.segment, row.document, query.get("chosen"), sign) for row in rows]
+        signed = _signed(release, sort, shown, query.get("resolution")) if with_urls else repeat(None)
+        items = [
+            _item(links, row.segment, row.document, query.get("chosen"), url)
+            for row, url in zip(catalogue.videos(sort, shown), signed, strict=False)
+        ]
     else:
         items = [
             document + links.added(segment) for document, segment in zip(*catalogue.documents(sort, shown), strict=True)
@@ -102,7 +105,7 @@ def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
         raise NotFoundError("video", f"there is no video {video!r} in release {release.entry.id!r}")
     links, segment = _Links(f"{url_of(release)}/videos/"), quote(video, safe=":")
     if "chosen" in query:
-        return Answer(_item(links, video, segment, document, query["chosen"], None))
+        return Answer(_item(links, segment, document, query["chosen"], None))
     return Answer(document.encode()[:-1] + links.added(segment.encode()))
 
 
@@ -146,9 +149,6 @@ def find_archive(release: Release, video: str, resolution: str | None) -> Archiv
     return find_archive(release, video, names[0])
 
 
-Sign = Callable[[str], Signed]
-
-
 class _Links:
     """The links of a video, as the end of its JSON: to be put in place of its last brace."""
 
@@ -173,18 +173,25 @@ class _Links:
         return self._template % ((segment,) * len(self._paths))
 
 
-def _item(links: _Links, video: str, segment: str, document: str, chosen: list[str] | None, sign: Sign | None) -> bytes:
-    """A video's JSON: what the catalogue says, with links, and only the chosen fields."""
+def _item(links: _Links, segment: str, document: str, chosen: list[str] | None, signed: Signed | None) -> bytes:
+    """A video's JSON: what the catalogue says, with links and a signed URL, and only the chosen fields."""
     described = {**orjson.loads(document), "links": links.of(segment)}
     if chosen is not None:
         described = {name: described[name] for name in chosen}
-    if sign is not None:
-        described["archive_url"], described["archive_url_expires_at"] = sign(video)
+    if signed is not None:
+        described["archive_url"], described["archive_url_expires_at"] = signed
     return orjson.dumps(described)
 
 
-def _signer(release: Release, resolution: str | None) -> Sign:
-    return lambda video: sign_archive(release, video, find_archive(release, video, resolution), "GET")
+def _signed(release: Release, sort: str, ranks: Sequence[int], resolution: str | None) -> Iterator[Signed]:
+    """A URL of an archive of each of these videos, all good until the same time."""
+    catalogue, batch = release.catalogue, services().signed_urls.batch(release.dataset.id)
+    numbers = catalogue.numbers(sort, ranks)
+    for video, found, sha256, _ in catalogue.archives_at(
+        numbers, resolution or catalogue.release["default_resolution"]
+    ):
+        name = archive_name(release.dataset.id, release.entry.id, video, found)
+        yield Signed(batch.url(sha256, name), batch.expires_at)
 
 
 def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:

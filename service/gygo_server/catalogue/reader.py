@@ -92,16 +92,22 @@ class Catalogue:
     # Lists of videos
 
     def ranks(
-        self, question: VideoFilter, *, sort: str = "name", after: int | None = None, limit: int
+        self,
+        question: VideoFilter,
+        *,
+        sort: str = "name",
+        after: int | None = None,
+        limit: int,
+        among: BitMap | None = None,
     ) -> Sequence[int]:
         """Where up to ``limit`` videos stand in an order: those behind the rank ``after``, from the first when None.
 
-        ``sort`` is one of SORTS, ``-`` before it turns it round.
+        ``sort`` is one of SORTS, ``-`` before it turns it round. ``among``: only videos at these ranks.
         """
         order, descending = sort.removeprefix("-"), sort.startswith("-")
         if order not in SORTS:
             raise ValueError(f"there is no order {sort!r}")
-        found = self._selected(question, order)
+        found = _both(self._selected(question, order), among)
         last = self.release["counts"]["videos"] if found is None else len(found)
         if after is None:
             begin = last if descending else 0
@@ -118,7 +124,7 @@ class Catalogue:
         rows = self._rows(
             "SELECT v.id, coalesce(v.segment, v.id), v.document "
             "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-            [_json(self._numbers(sort, ranks))],
+            [_json(self.numbers(sort, ranks))],
         )
         return [VideoRow(*row) for row in rows]
 
@@ -129,7 +135,7 @@ class Catalogue:
         """
         if not ranks:
             return [], []
-        numbers = self._numbers(sort, ranks)
+        numbers = self.numbers(sort, ranks)
         columns = (
             "SELECT CAST(group_concat(v.document, x'0a') AS BLOB), "
             "CAST(group_concat(coalesce(v.segment, v.id), x'0a') AS BLOB) FROM"
@@ -144,10 +150,14 @@ class Catalogue:
         # JSON has no line breaks, nor have ids in URLs.
         return row[0][:-1].split(b"}\n"), row[1].split(b"\n")
 
-    def count(self, question: VideoFilter) -> int:
-        """How many videos the filter selects."""
-        found = self._selected(question, "name")
+    def count(self, question: VideoFilter, *, among: BitMap | None = None) -> int:
+        """How many videos the filter selects, among those of these numbers."""
+        found = _both(self._selected(question, "name"), among)
         return int(self.release["counts"]["videos"]) if found is None else len(found)
+
+    def having(self, resolution: str) -> BitMap:
+        """The numbers of the videos that have this resolution."""
+        return self._selected(VideoFilter(resolution=resolution), "name") or BitMap()
 
     def numbers_of(self, videos: Sequence[str]) -> list[int | None]:
         """The numbers of videos by their ids, None for those that there are not."""
@@ -233,15 +243,18 @@ class Catalogue:
             for row in db.execute(f"{_ARCHIVES} ORDER BY r.a"):
                 yield row[-1], _archive_row(row)
 
-    def archives_at(self, numbers: Sequence[int], resolution: str) -> list[tuple[str, ArchiveRow]]:
-        """An archive of each of these videos, behind its id: at this resolution, or else the first it has."""
-        rows = self._rows(
-            f"{_ARCHIVES_OF} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value CROSS JOIN archives AS r "  # noqa: S608
+    def archives_at(self, numbers: Sequence[int], resolution: str) -> list[tuple[str, str, str, int]]:
+        """An archive of each of these videos: its id, the resolution, the archive's SHA-256 and its bytes.
+
+        At this resolution, or else the first that the video has.
+        """
+        return self._rows(
+            "SELECT v.id, r.resolution, lower(hex(r.sha256)), r.size "
+            "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value CROSS JOIN archives AS r "
             "ON r.a = coalesce((SELECT a FROM archives WHERE n = v.n AND resolution = ?), "
             "(SELECT min(a) FROM archives WHERE n = v.n))",
             [_json(numbers), resolution],
         )
-        return [(row[-1], _archive_row(row)) for row in rows]
 
     def frames(
         self,
@@ -322,7 +335,7 @@ class Catalogue:
 
         return select(question, Sets(self._everything, of, beginning, lambda number: read("facet=?", f"{number} bit")))
 
-    def _numbers(self, sort: str, ranks: Sequence[int]) -> Sequence[int]:
+    def numbers(self, sort: str, ranks: Sequence[int]) -> Sequence[int]:
         """The numbers of the videos at these ranks."""
         order = sort.removeprefix("-")
         if order == "name":
@@ -358,10 +371,10 @@ class Catalogue:
             self._idle.put(db)
 
 
-_ARCHIVES_OF = (
-    "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, r.frames, r.masks, v.id FROM"
+_ARCHIVES = (
+    "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, r.frames, r.masks, v.id "
+    "FROM archives AS r JOIN videos AS v ON v.n = r.n"
 )
-_ARCHIVES = f"{_ARCHIVES_OF} archives AS r JOIN videos AS v ON v.n = r.n"
 
 
 def schema_of(path: Path) -> int:
@@ -386,6 +399,13 @@ def _connect(uri: str) -> sqlite3.Connection:
     db.execute(f"PRAGMA mmap_size={1 << 40}")
     db.execute("PRAGMA cache_size=-256")
     return db
+
+
+def _both(one: BitMap | None, other: BitMap | None) -> BitMap | None:
+    """What is in both, where None is everything."""
+    if one is None or other is None:
+        return one if other is None else other
+    return one & other
 
 
 def _json(values: Sequence[int | str]) -> str:
