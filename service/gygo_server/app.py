@@ -8,6 +8,7 @@ from flask import Flask
 
 from gygo.disk_cache import DiskCache
 from gygo_server.api import (
+    changes,
     clips,
     compression,
     datasets,
@@ -80,7 +81,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     compression.register(app)
     problems.register(app)
     api = documentation.register(app)
-    for part in (datasets, releases, videos, frames, clips, samples, downloads, health):
+    for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, health):
         api.register_blueprint(part.blueprint)
     around = CrossOrigin(app.wsgi_app, settings.cors_origins)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from video_strategies import RELEASES
 
 from gygo_server.catalogue.builder import CatalogueBuilder
-from gygo_server.catalogue.reader import Catalogue, digests
+from gygo_server.catalogue.connections import digests
+from gygo_server.catalogue.reader import Catalogue
 from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.model import Archive, MaskKind, Video, video_id
@@ -263,7 +264,7 @@ def test_a_catalogue_is_never_written(tmp_path: Path) -> None:
     before = path.read_bytes()
     with closing(Catalogue(path)) as catalogue:
         assert list(catalogue.ranks(VideoFilter(q="a"), limit=5)) == [1]
-        with catalogue._connection() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with catalogue._db.borrow() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
             db.execute("DELETE FROM videos")
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["c"]

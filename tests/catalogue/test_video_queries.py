@@ -306,12 +306,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
 def statements(catalogue: Catalogue, ask: Callable[[], object]) -> list[str]:
     """The SQL that a question comes to, with its parameters."""
     said: list[str] = []
-    with catalogue._connection() as db:
+    with catalogue._db.borrow() as db:
         db.set_trace_callback(said.append)
     try:
         ask()
     finally:
-        with catalogue._connection() as db:
+        with catalogue._db.borrow() as db:
             db.set_trace_callback(None)
     return said
 
@@ -319,7 +319,7 @@ def statements(catalogue: Catalogue, ask: Callable[[], object]) -> list[str]:
 def plan(catalogue: Catalogue, ask: Callable[[], object]) -> str:
     said = statements(catalogue, ask)
     assert said
-    with catalogue._connection() as db:
+    with catalogue._db.borrow() as db:
         return "\n".join(row[3] for sql in said for row in db.execute(f"EXPLAIN QUERY PLAN {sql}"))
 
 
@@ -332,12 +332,12 @@ def steps(catalogue: Catalogue, ask: Callable[[], object]) -> int:
         count += 1
         return 0
 
-    with catalogue._connection() as db:
+    with catalogue._db.borrow() as db:
         db.set_progress_handler(step, 1)
     try:
         ask()
     finally:
-        with catalogue._connection() as db:
+        with catalogue._db.borrow() as db:
             db.set_progress_handler(None, 0)
     return count
 

@@ -40,6 +40,8 @@ def get_release(query: dict[str, Any], release: Release) -> Answer:
             "self": url,
             "dataset": dataset_url(release.dataset.id),
             "videos": f"{url}/videos",
+            "changes": f"{url}/changes",
+            "downloads": f"{url}/downloads",
             "sample": f"{url}/sample",
         },
     }

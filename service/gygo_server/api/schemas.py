@@ -107,6 +107,12 @@ class ChangesSchema(Schema):
     removed = _count("Videos.")
 
 
+class ChangeSchema(Schema):
+    id = _string("Of the video.")
+    change = _string(enum=["added", "changed", "removed"])
+    links = _links("video (unless it is gone)")
+
+
 class LeftOutSchema(Schema):
     video = _string()
     code = _string()
@@ -133,7 +139,7 @@ class ReleaseSchema(Schema):
     attributes = _list(FacetSchema)
     changes = fields.Nested(ChangesSchema, required=True, allow_none=True)
     left_out = _list(LeftOutSchema, "Videos of the source with faults, which were not published.")
-    links = _links("self", "dataset", "videos", "sample")
+    links = _links("self", "dataset", "videos", "changes", "downloads", "sample")
 
 
 class ArchiveSchema(Schema):
@@ -246,6 +252,10 @@ class DownloadSchema(Schema):
     bytes = _count()
     sha256 = _string()
     expires_at = _string("When the URL ends: RFC 3339, UTC.")
+
+
+class ChangePageSchema(_PageSchema):
+    items = _list(ChangeSchema)
 
 
 class DownloadPageSchema(_PageSchema):

@@ -96,8 +96,7 @@ class CatalogueBuilder:
         self._db.execute("COMMIT")
         self._db.executescript(INDEXES)
         self._db.execute("BEGIN")
-        self._lineage.write(str(release.get("id")))
-        self._sets.write(self._lineage.changed())
+        self._sets.write(self._lineage.write(str(release.get("id"))))
         document = {**release, "changes": self._lineage.changes()}
         self._db.execute("INSERT INTO release VALUES (?)", (orjson.dumps(document).decode(),))
         self._db.execute("COMMIT")

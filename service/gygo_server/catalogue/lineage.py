@@ -46,21 +46,23 @@ class Lineage:
                 return int(row[0])
         return len(self._releases)
 
-    def write(self, release: str) -> None:
-        """Once all videos are in: the past, and the lineage with this release at its end."""
+    def write(self, release: str) -> list[tuple[str, str, NDArray[np.uint32]]]:
+        """Once all videos are in: write the past, and the lineage with this release at its end.
+
+        Gives the sets of videos that are new, and that are new or have changed, since each earlier release.
+        """
         if self._before is not None:
             for statement in _REMEMBER.format(before=len(self._releases) - 1).split(";")[:-1]:
                 self._db.execute(statement)
+        sets = []
         for position, earlier in enumerate(self._releases):
-            self._db.execute("INSERT INTO lineage VALUES (?,?,?,?,?)", (position, earlier, *self._counts(position)))
+            both, added = self._numbers(_CHANGED, position), self._numbers(_ADDED, position)
+            sets += [("added_since", earlier, added), ("changed_since", earlier, both)]
+            gone = self._db.execute(f"SELECT count(*) FROM ({GONE})", {"at": position}).fetchone()[0]  # noqa: S608
+            counts = (len(added), len(both) - len(added), gone)
+            self._db.execute("INSERT INTO lineage VALUES (?,?,?,?,?)", (position, earlier, *counts))
         self._db.execute("INSERT INTO lineage VALUES (?,?,0,0,0)", (len(self._releases), release))
-
-    def changed(self) -> dict[str, NDArray[np.uint32]]:
-        """The numbers of the videos that are not as they were, for each earlier release."""
-        return {
-            release: np.fromiter((n for (n,) in self._db.execute(_CHANGED, {"at": position})), np.uint32)
-            for position, release in enumerate(self._releases)
-        }
+        return sets
 
     def changes(self) -> dict[str, Any] | None:
         """How many videos are new, other or gone since the release before; None without one."""
@@ -71,22 +73,20 @@ class Lineage:
         ).fetchone()
         return dict(zip(("since", "added", "changed", "removed"), row, strict=True))
 
-    def _counts(self, position: int) -> tuple[int, int, int]:
-        """Videos that are new since the release at this position, have changed, are gone."""
-        at = {"at": position}
-        new_or_changed = self._db.execute(f"SELECT count(*) FROM ({_CHANGED})", at).fetchone()[0]  # noqa: S608
-        removed = self._db.execute(f"SELECT count(*) FROM ({GONE})", at).fetchone()[0]  # noqa: S608
-        changed = self._db.execute(f"SELECT count(*) FROM ({_CHANGED} AND {WAS_THERE})", at).fetchone()[0]  # noqa: S608
-        return new_or_changed - changed, changed, removed
+    def _numbers(self, sql: str, position: int) -> NDArray[np.uint32]:
+        return np.fromiter((n for (n,) in self._db.execute(sql, {"at": position})), np.uint32)
 
 
-#: Whether the video `v` was in the release at `:at`, as something else than now.
-WAS_THERE = "EXISTS (SELECT 1 FROM past WHERE id = v.id AND first <= :at AND last >= :at)"
-
-#: The videos that are not as they were at `:at`. One may have become again what it was.
+#: The videos that are not as they were in the release at `:at`. One may have become again what it was.
 _CHANGED = """
 SELECT v.n FROM videos AS v WHERE v.since > :at
 AND NOT EXISTS (SELECT 1 FROM past WHERE id = v.id AND first <= :at AND last >= :at AND digest = v.digest)
+"""
+
+#: Those that were not there at all.
+_ADDED = """
+SELECT v.n FROM videos AS v WHERE v.since > :at
+AND NOT EXISTS (SELECT 1 FROM past WHERE id = v.id AND first <= :at AND last >= :at)
 """
 
 #: The videos that were in the release at `:at` and are in this one no more, in the order they went.

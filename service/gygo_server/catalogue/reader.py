@@ -1,11 +1,9 @@
-"""Reads a release's catalogue. Opened read-only and immutable; safe for threads, not to be shared across a fork."""
+"""Reads a release's catalogue. Safe for threads, not to be shared across a fork."""
 
 from __future__ import annotations
 
-import queue
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -17,8 +15,9 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from gygo_server.catalogue import frame_runs
+from gygo_server.catalogue.connections import Connections, values
 from gygo_server.catalogue.frame_runs import RUN
-from gygo_server.catalogue.lineage import GONE, WAS_THERE
+from gygo_server.catalogue.lineage import GONE
 from gygo_server.catalogue.schema import SCHEMA_VERSION, SORTS
 from gygo_server.catalogue.video_query import Sets, VideoFilter, select
 from gygo_server.catalogue.words import LAST
@@ -34,6 +33,15 @@ class VideoRow(NamedTuple):
     id: str
     segment: str
     document: str
+
+
+class Change(NamedTuple):
+    """A video that is not as it was: the key that a cursor needs, its id, its id in URLs, and what became of it."""
+
+    key: tuple[int, str]
+    id: str
+    segment: str
+    kind: str
 
 
 class ArchiveRow(NamedTuple):
@@ -52,16 +60,11 @@ class ArchiveRow(NamedTuple):
 
 
 class Catalogue:
-    """One release's catalogue file, with so many connections: more readers than that wait for one.
-
-    All are opened at once, so that the file may be evicted from the disk cache while it is read.
-    """
+    """One release's catalogue file, with so many connections: more readers than that wait for one."""
 
     def __init__(self, path: Path, connections: int = 4) -> None:
-        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
-        for _ in range(connections):
-            self._idle.put(_connect(_uri(path)))
-        with self._connection() as db:
+        self._db = Connections(path, connections)
+        with self._db.borrow() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
@@ -75,19 +78,18 @@ class Catalogue:
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+        self._db.close()
 
     @cached_property
     def release(self) -> dict[str, Any]:
         """The release's own document, as it was written at publication."""
-        document: dict[str, Any] = orjson.loads(self._row("SELECT document FROM release")[0])
+        document: dict[str, Any] = orjson.loads(self._db.row("SELECT document FROM release")[0])
         return document
 
     @cached_property
     def lineage(self) -> dict[str, int]:
         """The releases that this one comes from, and itself, oldest first; each with its position."""
-        return dict(self._rows("SELECT release, position FROM lineage ORDER BY position"))
+        return dict(self._db.rows("SELECT release, position FROM lineage ORDER BY position"))
 
     # Lists of videos
 
@@ -121,10 +123,10 @@ class Catalogue:
 
     def videos(self, sort: str, ranks: Sequence[int]) -> list[VideoRow]:
         """The videos at these ranks of an order."""
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT v.id, coalesce(v.segment, v.id), v.document "
             "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-            [_json(self.numbers(sort, ranks))],
+            [values(self.numbers(sort, ranks))],
         )
         return [VideoRow(*row) for row in rows]
 
@@ -141,11 +143,11 @@ class Catalogue:
             "CAST(group_concat(coalesce(v.segment, v.id), x'0a') AS BLOB) FROM"
         )
         if numbers[-1] - numbers[0] == len(numbers) - 1 and sort == "name":
-            row = self._row(f"{columns} videos AS v WHERE v.n BETWEEN ? AND ?", [numbers[0], numbers[-1]])
+            row = self._db.row(f"{columns} videos AS v WHERE v.n BETWEEN ? AND ?", [numbers[0], numbers[-1]])
         else:
-            row = self._row(
+            row = self._db.row(
                 f"{columns} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-                [_json(numbers)],
+                [values(numbers)],
             )
         # JSON has no line breaks, nor have ids in URLs.
         return row[0][:-1].split(b"}\n"), row[1].split(b"\n")
@@ -161,9 +163,9 @@ class Catalogue:
 
     def numbers_of(self, videos: Sequence[str]) -> list[int | None]:
         """The numbers of videos by their ids, None for those that there are not."""
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT v.n FROM json_each(?) AS j LEFT JOIN videos AS v ON v.id = j.value",
-            [_json(videos)],
+            [values(videos)],
         )
         return [row[0] for row in rows]
 
@@ -174,15 +176,15 @@ class Catalogue:
             after = ranks[-1]
             yield from (
                 row[0]
-                for row in self._rows(
+                for row in self._db.rows(
                     "SELECT v.id FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-                    [_json(ranks)],
+                    [values(ranks)],
                 )
             )
 
     def _frame_counts(self, question: VideoFilter) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers of the videos that the filter selects, in order, and how many frames each has."""
-        with self._connection() as db:
+        with self._db.borrow() as db:
             rows = db.execute("SELECT n, value FROM orders WHERE sort='frames'")
             both = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
         frames = np.empty(len(both) + 1, np.int64)
@@ -195,51 +197,66 @@ class Catalogue:
 
     def id_of(self, n: int) -> str:
         """The id of the video with this number."""
-        return str(self._row("SELECT id FROM videos WHERE n=?", [n])[0])
+        return str(self._db.row("SELECT id FROM videos WHERE n=?", [n])[0])
 
     def video(self, video: str) -> str | None:
         """A video's JSON, None when there is no such video."""
-        row = self._first("SELECT document FROM videos WHERE id=?", [video])
+        row = self._db.first("SELECT document FROM videos WHERE id=?", [video])
         return None if row is None else row[0]
 
     def fps(self, video: str) -> float | None:
         """Frames a second, None when the source did not say."""
-        row = self._first("SELECT document->>'fps' FROM videos WHERE id=?", [video])
+        row = self._db.first("SELECT document->>'fps' FROM videos WHERE id=?", [video])
         return None if row is None else row[0]
 
     # Changes
 
     def changes(self, since: str) -> dict[str, int]:
         """How many videos were ``added``, have ``changed`` and were ``removed`` since an earlier release."""
-        row = self._row("SELECT added, changed, removed FROM lineage WHERE release=?", [since])
+        row = self._db.row("SELECT added, changed, removed FROM lineage WHERE release=?", [since])
         return dict(zip(("added", "changed", "removed"), row, strict=True))
 
-    def changed(self, since: str, after: int, limit: int) -> list[tuple[int, str, bool]]:
-        """Videos that are not as they were in an earlier release: number, id, and whether they were there at all."""
-        numbers = self.ranks(VideoFilter(changed_since=since), after=after, limit=limit)
-        return self._rows(
-            f"SELECT v.n, v.id, {WAS_THERE} FROM json_each(:numbers) AS j CROSS JOIN videos AS v ON v.n = j.value",  # noqa: S608
-            {"numbers": _json(numbers), "at": self.lineage[since]},
-        )
+    def changed(self, since: str, kind: str | None, after: tuple[int, str] | None, limit: int) -> list[Change]:
+        """Up to ``limit`` videos that are not as they were in an earlier release, behind the key of the last one shown.
 
-    def removed(self, since: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, str]]:
-        """Ids of videos of an earlier release that are gone, each behind the position of the last release it was in."""
-        last, video = after or (-1, "")
-        return self._rows(
-            f"{GONE} AND (last, id) > (:last, :video) ORDER BY last, id LIMIT :limit",
-            {"at": self.lineage[since], "last": last, "video": video, "limit": limit},
+        First those that are there, then those that are gone. ``kind``: only `added`, `changed` or `removed`.
+        """
+        found: list[Change] = []
+        last, gone = after or (0, "")
+        if kind != "removed" and not gone:
+            found = self._changed(since, kind, last, limit)
+        if len(found) < limit and kind in (None, "removed"):
+            found += self._removed(since, (last, gone) if gone else (-1, ""), limit - len(found))
+        return found
+
+    def _changed(self, since: str, kind: str | None, after: int, limit: int) -> list[Change]:
+        added, both = (self._set("name", facet, since) for facet in ("added_since", "changed_since"))
+        among = {"added": added, "changed": both - added}.get(kind or "", both)
+        numbers = self.ranks(VideoFilter(), after=after, limit=limit, among=among)
+        rows = self._db.rows(
+            "SELECT v.n, v.id, coalesce(v.segment, v.id) "
+            "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
+            [values(numbers)],
         )
+        return [Change((n, ""), video, segment, "added" if n in added else "changed") for n, video, segment in rows]
+
+    def _removed(self, since: str, after: tuple[int, str], limit: int) -> list[Change]:
+        rows = self._db.rows(
+            f"{GONE} AND (last, id) > (:last, :id) ORDER BY last, id LIMIT :limit",
+            {"at": self.lineage[since], "last": after[0], "id": after[1], "limit": limit},
+        )
+        return [Change((last, video), video, "", "removed") for last, video in rows]
 
     # Archives and frames
 
     def _archive(self, video: str, resolution: str) -> ArchiveRow | None:
         """A video's archive at one resolution."""
-        row = self._first(f"{_ARCHIVES} WHERE v.id=? AND r.resolution=?", [video, resolution])
+        row = self._db.first(f"{_ARCHIVES} WHERE v.id=? AND r.resolution=?", [video, resolution])
         return None if row is None else _archive_row(row)
 
     def archives(self) -> Iterator[tuple[str, ArchiveRow]]:
         """Every video's id with each of its archives, in order."""
-        with self._connection() as db:
+        with self._db.borrow() as db:
             for row in db.execute(f"{_ARCHIVES} ORDER BY r.a"):
                 yield row[-1], _archive_row(row)
 
@@ -248,12 +265,12 @@ class Catalogue:
 
         At this resolution, or else the first that the video has.
         """
-        return self._rows(
+        return self._db.rows(
             "SELECT v.id, r.resolution, lower(hex(r.sha256)), r.size "
             "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value CROSS JOIN archives AS r "
             "ON r.a = coalesce((SELECT a FROM archives WHERE n = v.n AND resolution = ?), "
             "(SELECT min(a) FROM archives WHERE n = v.n))",
-            [_json(numbers), resolution],
+            [values(numbers), resolution],
         )
 
     def frames(
@@ -311,7 +328,7 @@ class Catalogue:
         return None if frame is None else frame.mask
 
     def _read_run(self, a: int, run: int) -> list[FrameFiles]:
-        return frame_runs.unpack(self._row("SELECT frames FROM runs WHERE a=? AND run=?", [a, run])[0])
+        return frame_runs.unpack(self._db.row("SELECT frames FROM runs WHERE a=? AND run=?", [a, run])[0])
 
     # Sets
 
@@ -320,55 +337,38 @@ class Catalogue:
         return BitMap(range(1, self.release["counts"]["videos"] + 1))
 
     def _select(self, question: VideoFilter, order: str) -> BitMap | None:
-        def read(condition: str, *parameters: str) -> list[BitMap]:
-            rows = self._rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', list(parameters))  # noqa: S608
-            return [BitMap.deserialize(row[0]) for row in rows]
-
-        def of(facet: str, value: str) -> BitMap:
-            return BitMap.union(BitMap(), *read("facet=? AND value=?", facet, value))
-
         def beginning(word: str) -> BitMap:
-            known = read("facet='beginning' AND value=?", word)
-            return BitMap.union(
-                BitMap(), *(known or read("facet='word' AND value >= ? AND value < ?", word, word + LAST))
-            )
+            known = self._sets(order, "facet='beginning' AND value=?", word)
+            few = known or self._sets(order, "facet='word' AND value >= ? AND value < ?", word, word + LAST)
+            return BitMap.union(BitMap(), *few)
 
-        return select(question, Sets(self._everything, of, beginning, lambda number: read("facet=?", f"{number} bit")))
+        return select(
+            question,
+            Sets(
+                everything=self._everything,
+                of=lambda facet, value: self._set(order, facet, value),
+                beginning=beginning,
+                bits=lambda number: self._sets(order, "facet=?", f"{number} bit"),
+            ),
+        )
+
+    def _set(self, order: str, facet: str, value: str) -> BitMap:
+        return BitMap.union(BitMap(), *self._sets(order, "facet=? AND value=?", facet, value))
+
+    def _sets(self, order: str, condition: str, *parameters: str) -> list[BitMap]:
+        rows = self._db.rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', parameters)  # noqa: S608
+        return [BitMap.deserialize(row[0]) for row in rows]
 
     def numbers(self, sort: str, ranks: Sequence[int]) -> Sequence[int]:
         """The numbers of the videos at these ranks."""
         order = sort.removeprefix("-")
         if order == "name":
             return ranks
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT o.n FROM json_each(?) AS j CROSS JOIN orders AS o ON o.sort=? AND o.rank = j.value",
-            [_json(ranks), order],
+            [values(ranks), order],
         )
         return [n for (n,) in rows]
-
-    # SQLite
-
-    def _rows(self, sql: str, parameters: Any = ()) -> list[Any]:
-        with self._connection() as db:
-            return db.execute(sql, parameters).fetchall()
-
-    def _first(self, sql: str, parameters: Any = ()) -> Any | None:
-        with self._connection() as db:
-            return db.execute(sql, parameters).fetchone()
-
-    def _row(self, sql: str, parameters: Any = ()) -> Any:
-        row = self._first(sql, parameters)
-        if row is None:
-            raise sqlite3.DatabaseError("the catalogue lacks a row that every catalogue has")
-        return row
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        db = self._idle.get()
-        try:
-            yield db
-        finally:
-            self._idle.put(db)
 
 
 _ARCHIVES = (
@@ -377,40 +377,11 @@ _ARCHIVES = (
 )
 
 
-def schema_of(path: Path) -> int:
-    """The version of a catalogue's schema, whichever."""
-    with closing(_connect(_uri(path))) as db:
-        return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def digests(path: Path) -> Generator[tuple[str, bytes], None, None]:
-    """Each video's id and the digest of all that is said of it, in order of ids; of a catalogue of any schema."""
-    with closing(_connect(_uri(path))) as db:
-        yield from db.execute("SELECT id, digest FROM videos ORDER BY id")
-
-
-def _uri(path: Path) -> str:
-    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-
-
-def _connect(uri: str) -> sqlite3.Connection:
-    db = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
-    # The page cache is the kernel's: mapped once, whatever the number of connections and workers.
-    db.execute(f"PRAGMA mmap_size={1 << 40}")
-    db.execute("PRAGMA cache_size=-256")
-    return db
-
-
 def _both(one: BitMap | None, other: BitMap | None) -> BitMap | None:
     """What is in both, where None is everything."""
     if one is None or other is None:
         return one if other is None else other
     return one & other
-
-
-def _json(values: Sequence[int | str]) -> str:
-    """Values for `json_each`."""
-    return orjson.dumps(list(values)).decode()
 
 
 def _archive_row(row: Any) -> ArchiveRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import groupby, repeat
+from itertools import chain, groupby, repeat
 from operator import itemgetter
 
 import numpy as np
@@ -21,6 +21,9 @@ FEW_WORDS = 16
 NUMBERS = SORTS[1:]
 
 Numbers = NDArray[np.uint32]
+
+#: A facet, a value of it, and the videos that have it.
+Set = tuple[str, str, Numbers]
 
 
 class SetWriter:
@@ -43,11 +46,11 @@ class SetWriter:
         rows = {*facets, *zip(repeat("word"), words)}
         self._db.executemany("INSERT INTO found_by VALUES (?,?,?)", ((*row, n) for row in rows))
 
-    def write(self, since: dict[str, Numbers]) -> None:
-        """Write all of it; ``since`` has the videos that are not as they were in each earlier release."""
+    def write(self, more: Iterable[Set]) -> None:
+        """Write all of it, and ``more`` sets."""
         numbers = {sort: np.frombuffer(held, np.uint64) for sort, held in self._numbers.items()}
         ranks = self._write_orders(numbers)
-        for facet, value, found in self._all_found(numbers, since):
+        for facet, value, found in chain(more, self._gathered(numbers)):
             blobs = (_bitmap(found), *(_bitmap(ranks[sort][found - 1]) for sort in NUMBERS))
             self._db.execute("INSERT INTO sets VALUES (?,?,?,?,?,?)", (facet, value, *blobs))
 
@@ -63,11 +66,7 @@ class SetWriter:
             ranks[sort][order] = counted
         return ranks
 
-    def _all_found(
-        self, numbers: dict[str, NDArray[np.uint64]], since: dict[str, Numbers]
-    ) -> Iterator[tuple[str, str, Numbers]]:
-        for release, found in sorted(since.items()):
-            yield "changed_since", release, found
+    def _gathered(self, numbers: dict[str, NDArray[np.uint64]]) -> Iterator[Set]:
         for number in ("frames", "objects"):
             for bit in range(int(numbers[number].max(initial=0)).bit_length()):
                 having = np.flatnonzero(numbers[number] >> np.uint64(bit) & np.uint64(1))
@@ -89,7 +88,7 @@ class _Beginnings:
         self._word = ""
         self._open: list[list[Numbers]] = []  # of the word's first letter, first two, …: what has been found
 
-    def after(self, word: str, found: Numbers) -> Iterator[tuple[str, str, Numbers]]:
+    def after(self, word: str, found: Numbers) -> Iterator[Set]:
         """Those that the word before had and ``word`` has not."""
         shared = 0
         while shared < min(len(word), len(self._word)) and word[shared] == self._word[shared]:

@@ -25,7 +25,7 @@ from gygo_server.cli.seaweedfs import SeaweedFS, die_with_parent, is_free, stop_
 from gygo_server.cli.serve import gunicorn_command
 from gygo_server.errors import FaultySourceError, GygoError
 from gygo_server.ingest import workers
-from gygo_server.ingest.publish import Publication, publish, read_dataset
+from gygo_server.ingest.publish import Publication, is_current, publish, read_dataset
 from gygo_server.media.sample import write_sample
 from gygo_server.store.bucket import Bucket
 
@@ -157,7 +157,9 @@ def _publish_one(publication: Publication, bucket: Bucket, folder: Path) -> None
 
 def _is_published(bucket: Bucket, dataset: str) -> bool:
     found, _ = read_dataset(bucket, dataset)
-    return found is not None and found.release(RELEASE) is not None
+    entry = found.release(RELEASE) if found else None
+    # Published by an older version, it is published once more, which renews its catalogue.
+    return entry is not None and is_current(bucket, dataset, entry)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gygo_server.catalogue.builder import CatalogueBuilder
-from gygo_server.catalogue.reader import Catalogue, digests, schema_of
+from gygo_server.catalogue.connections import digests, schema_of
+from gygo_server.catalogue.reader import Catalogue
 from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.errors import (
     AlreadyPublishedError,
@@ -174,6 +175,12 @@ def read_dataset(bucket: Bucket, dataset: str) -> tuple[Dataset | None, str | No
 def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:
     """A published catalogue, fetched into ``folder`` and verified."""
     return Catalogue(_fetch_catalogue(bucket, dataset, entry, folder), connections=2)
+
+
+def is_current(bucket: Bucket, dataset: str, entry: ReleaseEntry) -> bool:
+    """Whether a release's catalogue is of the schema that this version reads; if not, publishing it again renews it."""
+    with TemporaryDirectory(prefix="gygo-") as folder:
+        return schema_of(_fetch_catalogue(bucket, dataset, entry, Path(folder))) == SCHEMA_VERSION
 
 
 def _fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:
