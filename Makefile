@@ -9,7 +9,7 @@ PYTHON ?= python3
 # Torch's requirement, for the tests of the client's datasets; `torch==2.13.0` where that lies at hand, say.
 TORCH ?= torch>=2.4
 
-.PHONY: demo test check openapi bench bench-epoch install torch clean
+.PHONY: demo test check openapi bench bench-sign bench-epoch install torch clean
 
 demo: install
 	@exec $(BIN)/gygo-server demo $(ARGS)
@@ -28,6 +28,9 @@ openapi: install
 
 bench: install
 	$(BIN)/python -m benchmarks.basics $(ARGS)
+
+bench-sign: install
+	$(BIN)/python -m benchmarks.sign $(ARGS)
 
 bench-epoch: $(PEERS)/.installed
 	$(PEERS)/bin/python -m benchmarks.epoch --require-peers $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gygo_server.errors import SettingsError
 from gygo_server.settings import SettingDescription, Settings, describe_settings
@@ -27,6 +30,8 @@ def read(**more: str) -> Settings:
 def get(settings: Settings, variable: str) -> Any:
     """A setting's value by the name of its variable."""
     name = variable.removeprefix("GYGO_").lower()
+    if name.startswith("cloudfront_"):
+        return settings.cloudfront and getattr(settings.cloudfront, name.removeprefix("cloudfront_"))
     return (
         getattr(settings.s3, name.removeprefix("s3_"))
         if name.startswith("s3_") or name == "bucket"
@@ -42,6 +47,11 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_S3_ADDRESSING": "auto",
     "GYGO_S3_TIMEOUT": 10.0,
     "GYGO_URL_SECONDS": 3600,
+    "GYGO_URL_MAX_SECONDS": 604800,
+    "GYGO_URL_BUCKET_SECONDS": 900,
+    "GYGO_CLOUDFRONT_URL": None,
+    "GYGO_CLOUDFRONT_KEY_ID": None,
+    "GYGO_CLOUDFRONT_KEY_FILE": None,
     "GYGO_CACHE_DIR": Path("~/.cache/gygo-server").expanduser(),
     "GYGO_CACHE_BYTES": 20 * 10**9,
     "GYGO_CATALOGUE_CACHE_BYTES": 20 * 10**9,
@@ -62,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
 LIMITS: dict[str, tuple[float, float]] = {
     "GYGO_S3_TIMEOUT": (0.1, 600),
     "GYGO_URL_SECONDS": (60, 604800),
+    "GYGO_URL_BUCKET_SECONDS": (0, 86400),
     "GYGO_REFRESH_SECONDS": (0.1, 3600),
     "GYGO_WORKERS": (1, 256),
     "GYGO_THREADS": (1, 256),
@@ -91,6 +102,8 @@ GOOD: list[tuple[str, str, Any]] = [
     *((variable, "https://s3.example.org/", "https://s3.example.org/") for variable in ADDRESSES),
     *((variable, "http://[::1]:9000", "http://[::1]:9000") for variable in ADDRESSES),
     *((variable, "http://seaweedfs:8333", "http://seaweedfs:8333") for variable in ADDRESSES),
+    ("GYGO_URL_MAX_SECONDS", "3600", 3600),
+    ("GYGO_URL_MAX_SECONDS", "604800", 604800),
     ("GYGO_CORS_ORIGINS", "https://a.example, https://b.example", ("https://a.example", "https://b.example")),
     ("GYGO_BIND", "0.0.0.0:80", "0.0.0.0:80"),
     ("GYGO_BIND", "[::]:65535", "[::]:65535"),
@@ -134,7 +147,10 @@ BAD: list[tuple[str, str]] = [
     ("GYGO_BIND", "unix:"),
     ("GYGO_LOG_LEVEL", "loud"),
     ("GYGO_LOG_REQUESTS", "perhaps"),
-    *((variable, text) for variable in LIMITS for text in ("many", "nan", "inf", "0", "-5", "1e300", "12 s")),
+    *((variable, text) for variable in LIMITS for text in ("many", "nan", "inf", "-5", "1e300", "12 s")),
+    *((variable, "0") for variable, (least, _) in LIMITS.items() if least > 0),
+    *(("GYGO_URL_MAX_SECONDS", text) for text in ("many", "0", "59", "604801", "3599")),
+    ("GYGO_CLOUDFRONT_URL", "d111.cloudfront.net"),
     *((variable, str(most + 1)) for variable, (_, most) in LIMITS.items()),
     *((variable, "2.5") for variable in LIMITS if isinstance(DEFAULTS[variable], int)),
 ]
@@ -223,6 +239,65 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(variable: str) -> 
 def test_the_store_gets_its_own_settings() -> None:
     settings = read(GYGO_S3_ENDPOINT="http://in:1", GYGO_S3_PUBLIC_ENDPOINT="http://out:2", GYGO_S3_TIMEOUT="3")
     assert settings.s3 == S3Settings("datasets", "http://in:1", "http://out:2", "us-east-1", "auto", 3.0)
+
+
+def test_urls_cannot_be_good_for_longer_than_the_longest() -> None:
+    assert read(GYGO_URL_SECONDS="7200", GYGO_URL_MAX_SECONDS="7200").url_max_seconds == 7200
+    with pytest.raises(SettingsError, match=r"^GYGO_URL_MAX_SECONDS: less than the 7200 s"):
+        read(GYGO_URL_SECONDS="7200", GYGO_URL_MAX_SECONDS="7199")
+
+
+# CloudFront
+
+
+@pytest.fixture
+def cloudfront(tmp_path: Path) -> dict[str, str]:
+    """All of its settings."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path = tmp_path / "key.pem"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return {
+        "GYGO_CLOUDFRONT_URL": "https://d111.cloudfront.net",
+        "GYGO_CLOUDFRONT_KEY_ID": "K2JCJMDEHXQW5F",
+        "GYGO_CLOUDFRONT_KEY_FILE": str(path),
+    }
+
+
+def test_cloudfront_has_its_settings_and_its_key_is_not_shown(cloudfront: dict[str, str]) -> None:
+    settings = read(**cloudfront)
+    assert {variable: str(get(settings, variable)) for variable in cloudfront} == cloudfront
+    assert "PRIVATE" not in repr(settings)
+
+
+@pytest.mark.parametrize("missing", ["URL", "KEY_ID", "KEY_FILE"])
+def test_some_of_cloudfront_s_settings_are_not_enough(cloudfront: dict[str, str], missing: str) -> None:
+    del cloudfront[f"GYGO_CLOUDFRONT_{missing}"]
+    with pytest.raises(SettingsError, match=rf"^GYGO_CLOUDFRONT_{missing}: is not set"):
+        read(**cloudfront)
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), ("nonsense", "not a private key in PEM")])
+def test_a_key_that_cannot_sign_stops_the_start(cloudfront: dict[str, str], content: str | None, why: str) -> None:
+    path = Path(cloudfront["GYGO_CLOUDFRONT_KEY_FILE"])
+    path.unlink()
+    if content:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=rf"^GYGO_CLOUDFRONT_KEY_FILE: \S+key\.pem: {why}[^\n]*$"):
+        read(**cloudfront)
+
+
+def test_cloudfront_without_the_library_for_it_says_what_to_install(cloudfront: dict[str, str]) -> None:
+    program = (
+        "import sys; sys.modules['cryptography'] = None\n"
+        "from gygo_server.settings import Settings\n"
+        "from gygo_server.errors import SettingsError\n"
+        "try: Settings.from_env()\n"
+        "except SettingsError as error: print(error)\n"
+    )
+    environment = {**os.environ, **LEAST, **cloudfront}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert "pip install 'gygo-server[cloudfront]'" in done.stdout
 
 
 # The command line and the documentation

@@ -50,6 +50,17 @@ def test_a_clip_holds_its_frames_and_masks_as_published(api: CheckedClient, clip
     assert answer.headers["Content-Length"] == str(len(answer.data))
 
 
+def test_a_browser_saves_a_clip_under_a_name_that_says_what_it_is(api: CheckedClient) -> None:
+    named = {
+        f"{A}?start=3&length=4": 'attachment; filename="clips-r1-batch-1-a-480p-3-4.tar"',
+        f"{A}?resolution=original&step=5": 'attachment; filename="clips-r1-batch-1-a-original-0-3.tar"',
+    }
+    for url, disposition in named.items():
+        assert api.get(url).headers["Content-Disposition"] == disposition
+        assert api.head(url).headers["Content-Disposition"] == disposition
+        assert api.get(url, headers={"Range": "bytes=0-9"}).headers["Content-Disposition"] == disposition
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 11), st.integers(1, 12), st.integers(1, 12), st.booleans(), st.booleans())
 def test_whatever_is_asked_it_is_the_source(
