@@ -224,7 +224,8 @@ def _build_catalogue(path: Path, videos: int) -> Path:
             )
             archive = Archive("480p", "480p", digest, 3 * 4096, 854, 480, MaskKind.NONE, frames)
             builder.add(Video(name, (archive,), splits=("train",), category="toys", fps=5.0))
-        builder.finish({"id": RELEASE, "default_resolution": "480p", **builder.tally({"train": "train.txt"})})
+        counted = builder.tally({"train": "train.txt"})
+        builder.finish({"dataset": DATASET, "id": RELEASE, "default_resolution": "480p", **counted})
     return path
 
 

@@ -20,6 +20,9 @@ class Gate(LocalServer):
         self.is_open = True
         #: Answers are cut off after so many bytes of a connection; None: never.
         self.cut_after: int | None = None
+        #: Answers wait until this is set, as it is at first.
+        self.lets_through = threading.Event()
+        self.lets_through.set()
         #: Connections that were accepted, refused ones included.
         self.connections = 0
         self._live: set[socket.socket] = set()
@@ -29,6 +32,7 @@ class Gate(LocalServer):
     def shut(self) -> None:
         """Hang up, and on all who call from now on."""
         self.is_open = False
+        self.lets_through.set()
         self._hang_up()
 
     def open(self) -> None:
@@ -71,6 +75,7 @@ class Gate(LocalServer):
                 if self.cut_after is not None and sent + len(data) > self.cut_after:
                     client.sendall(data[: max(0, self.cut_after - sent)])
                     return
+                self.lets_through.wait()
                 client.sendall(data)
                 sent += len(data)
 

@@ -20,11 +20,13 @@ import pytest
 from catalogues import build, make_video
 from tcp_gate import Gate
 
+from gygo_server import library as library_module
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import (
     CorruptObjectError,
     GygoError,
     NotFoundError,
+    ReleaseComingError,
     StoreError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -504,6 +506,49 @@ def test_a_catalogue_of_another_version_of_this_software_is_refused_in_our_words
     publisher.publish_file("spoilt-5", "r1", path)
     with pytest.raises(GygoError, match="schema 999"):
         library_of().release("spoilt-5", "r1")
+
+
+# Large catalogues, which take a while to come
+
+
+def test_who_asks_for_a_release_that_is_on_its_way_is_told_so_and_others_do_not_wait(
+    publisher: Publisher, library_of: Callable[..., Library], gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "FETCH_SECONDS", 0.3)
+    publisher.publish("coming-1", "r1", "a")
+    publisher.publish("coming-1", "r2", "a", "b")
+    library = library_of(endpoint=gate.endpoint, refresh_seconds=3600, timeout=60)
+    library.release("coming-1", "r1")
+    gate.lets_through.clear()
+    for _ in range(2):
+        with pytest.raises(ReleaseComingError, match=r"coming-1/r2 \(0 MB\) is on its way"):
+            library.release("coming-1", "r2")
+        assert library.release("coming-1", "r1").catalogue.video("a") is not None
+    before = gate.connections
+    gate.lets_through.set()
+    monkeypatch.setattr(library_module, "FETCH_SECONDS", 30)
+    assert library.release("coming-1", "r2").catalogue.video("b") is not None
+    assert gate.connections == before, "it is fetched once"
+
+
+def test_a_release_that_could_not_be_fetched_is_tried_again(
+    publisher: Publisher, library_of: Callable[..., Library], gate: Gate
+) -> None:
+    publisher.publish("coming-2", "r1", "a")
+    library = library_of(endpoint=gate.endpoint, refresh_seconds=3600)
+    library.datasets()
+    gate.shut()
+    with pytest.raises(StoreUnavailableError):
+        library.release("coming-2", "r1")
+    gate.open()
+    assert soon(lambda: _video_of(library, "coming-2"), lambda video: video is not None)
+
+
+def _video_of(library: Library, dataset: str) -> str | None:
+    try:
+        return library.release(dataset, "r1").catalogue.video("a")
+    except StoreUnavailableError:
+        return None
 
 
 # Threads

@@ -11,6 +11,7 @@ GygoError
 │   └── CorruptObjectError        the bytes are not those that were published
 ├── NotFoundError            no such dataset, release, video, frame … (404)
 ├── WithdrawnError           the release was published and taken back (410)
+├── ReleaseComingError       this replica does not have the release yet, but will (503)
 ├── InvalidQuestionError     a field of a request is wrong (422)
 └── PublicationError         ingest, withdraw or verify stopped, and why
     ├── FaultySourceError    the source has faults; nothing was published
@@ -83,6 +84,10 @@ class FieldError(NamedTuple):
     location: str
     field: str
     message: str
+
+
+class ReleaseComingError(GygoError):
+    """The release's catalogue is still being fetched."""
 
 
 class InvalidQuestionError(GygoError):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -25,6 +26,7 @@ from gygo_server.errors import (
     CorruptObjectError,
     NotFoundError,
     ObjectNotFoundError,
+    ReleaseComingError,
     StoreError,
     StoreUnavailableError,
     WithdrawnError,
@@ -41,6 +43,9 @@ T = TypeVar("T")
 MISS_SECONDS = 1.0
 
 OPEN_CATALOGUES = 64
+
+#: Seconds that a request waits for a catalogue to be fetched: more than a small one takes.
+FETCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Library:
         self._away: StoreError | None = None
         self._refreshing = threading.Lock()
         self._catalogues: OrderedDict[str, Catalogue] = OrderedDict()
+        self._coming: dict[str, Future[Catalogue]] = {}
         self._opening = threading.Lock()
 
     def datasets(self) -> dict[str, Dataset]:
@@ -124,6 +130,7 @@ class Library:
         Raises:
             NotFoundError, WithdrawnError: as :meth:`entry`.
             StoreError: the catalogue is not on this disk and the store does not give it.
+            ReleaseComingError: it is so large that it is still on its way.
         """
         found, entry = self.entry(dataset, release)
         return Release(found, entry, self._catalogue(dataset, entry))
@@ -138,14 +145,39 @@ class Library:
     def _catalogue(self, dataset: str, entry: ReleaseEntry) -> Catalogue:
         sha256 = entry.catalogue_sha256
         catalogue = self._catalogues.get(sha256)
-        if catalogue is None:
+        if catalogue is not None:
+            return catalogue
+        with self._opening:
+            coming = self._coming.get(sha256)
+            if coming is None:
+                catalogue = self._catalogues.get(sha256)
+                if catalogue is not None:
+                    return catalogue
+                coming = self._coming[sha256] = Future()
+                # In a thread of its own: a large one takes longer than a request waits.
+                threading.Thread(target=self._fetch, args=(dataset, entry, coming), daemon=True).start()
+        try:
+            return coming.result(FETCH_SECONDS)
+        except TimeoutError:
+            size = f"{entry.catalogue_size / 1e6:,.0f} MB"
+            raise ReleaseComingError(f"the catalogue of {dataset}/{entry.id} ({size}) is on its way here") from None
+
+    def _fetch(self, dataset: str, entry: ReleaseEntry, coming: Future[Catalogue]) -> None:
+        sha256 = entry.catalogue_sha256
+        try:
+            catalogue = self._open(dataset, entry)
+        except BaseException as error:  # noqa: BLE001  (raised again in whoever waits)
             with self._opening:
-                catalogue = self._catalogues.get(sha256) or self._open(dataset, entry)
-                self._catalogues[sha256] = catalogue
-                if len(self._catalogues) > OPEN_CATALOGUES:
-                    # Not closed here: a thread may be reading it. It closes when the last reference goes.
-                    self._catalogues.popitem(last=False)
-        return catalogue
+                del self._coming[sha256]
+            coming.set_exception(error)
+            return
+        with self._opening:
+            self._catalogues[sha256] = catalogue
+            if len(self._catalogues) > OPEN_CATALOGUES:
+                # Not closed here: a thread may be reading it. It closes when the last reference goes.
+                self._catalogues.popitem(last=False)
+            del self._coming[sha256]
+        coming.set_result(catalogue)
 
     def _open(self, dataset: str, entry: ReleaseEntry) -> Catalogue:
         key = keys.catalogue(dataset, entry.id, entry.catalogue_sha256)

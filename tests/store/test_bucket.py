@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import bucket_processes
+import numpy as np
 import pytest
 from tcp_gate import Gate
 
@@ -237,12 +238,32 @@ def test_a_download_of_other_bytes_is_refused(bucket: Bucket, put_file: Callable
         assert part in str(caught.value)
 
 
-def test_a_file_larger_than_one_put_takes_is_refused_before_it_is_sent(bucket: Bucket, tmp_path: Path) -> None:
+@pytest.fixture
+def few_bytes_a_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if S3 took 6 MiB in one PUT and not 5 GiB; parts have at least 5."""
+    monkeypatch.setattr(bucket_module, "MAX_PUT_BYTES", 6 << 20)
+    monkeypatch.setattr(bucket_module, "PART_BYTES", 5 << 20)
+
+
+@pytest.mark.usefixtures("few_bytes_a_put")
+def test_a_file_larger_than_one_put_takes_is_sent_in_parts(
+    bucket: Bucket, put_file: Callable[[str, bytes], str], tmp_path: Path
+) -> None:
+    content = np.random.default_rng(5).bytes(12 << 20)
+    digest = put_file("hashes-3/huge.tar", content)
+    assert bucket.holds("hashes-3/huge.tar", len(content), digest)
+    with (tmp_path / "back").open("wb") as target:
+        bucket.download("hashes-3/huge.tar", target, digest)
+    assert (tmp_path / "back").read_bytes() == content
+
+
+@pytest.mark.usefixtures("few_bytes_a_put")
+def test_parts_that_are_not_the_file_in_the_end_are_not_left(bucket: Bucket, tmp_path: Path) -> None:
     path = tmp_path / "huge"
-    with path.open("wb") as file:
-        file.truncate(bucket_module.MAX_PUT_BYTES + 1)  # sparse: takes no room
-    with pytest.raises(StoreRefusedError, match="5 GiB"):
-        bucket.put_file("hashes-3/huge.tar", path, sha256(b""), TAR)
+    path.write_bytes(bytes(7 << 20))
+    with pytest.raises(CorruptObjectError, match="published with"):
+        bucket.put_file("hashes-4/huge.tar", path, sha256(b"something else"), TAR)
+    assert bucket.size("hashes-4/huge.tar") is None
 
 
 # Refusals

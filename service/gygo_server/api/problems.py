@@ -39,6 +39,7 @@ INTERNAL = Problem(500, "internal-error", "Something went wrong here; it has bee
 TABLE: tuple[tuple[type[errors.GygoError], Problem], ...] = (
     (errors.NotFoundError, Problem(404, "not-found", "There is no such thing")),
     (errors.WithdrawnError, Problem(410, "release-withdrawn", "The release was withdrawn")),
+    (errors.ReleaseComingError, Problem(503, "release-coming", "The release is on its way to this replica; come back")),
     (errors.InvalidQuestionError, Problem(422, "invalid-request", "The request cannot be answered as it is")),
     (errors.ObjectNotFoundError, STORED_BYTES_WRONG),
     (errors.CorruptObjectError, STORED_BYTES_WRONG),

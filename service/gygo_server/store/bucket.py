@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import boto3
 import botocore.exceptions
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from gygo_server.errors import (
@@ -34,8 +35,14 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 
-#: S3's limit for one PUT. A video's archive is far below; a catalogue reaches it near 30 million frames.
+#: S3 takes 5 GiB in one PUT. A video's archive is far below; the catalogue of 50 million frames is near.
 MAX_PUT_BYTES = 5 * (1 << 30)
+
+#: What is larger is sent in parts of so many bytes: S3 takes 10,000 of them.
+PART_BYTES = 256 << 20
+
+#: For what is known by its content.
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 _NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
 _LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -187,18 +194,40 @@ class Bucket:
             return answer["ETag"]
 
     def put_file(self, key: str, path: Path, sha256: str, content_type: str) -> None:
-        """Upload a content-addressed file; the store checks the hash on arrival and refuses anything else."""
+        """Upload a content-addressed file; the store checks the hash on arrival and refuses anything else.
+
+        Raises:
+            CorruptObjectError: what has arrived is not the file; only of one larger than a PUT may be, of which the
+                store cannot tell, so that it is read back.
+        """
         if path.stat().st_size > MAX_PUT_BYTES:
-            raise StoreRefusedError(f"{key}: {path.stat().st_size} bytes are more than S3 takes in one PUT (5 GiB)")
+            self._put_parts(key, path, sha256, content_type)
+            return
         with self._asking(key), path.open("rb") as file:
             self._client().put_object(
                 Bucket=self.settings.bucket,
                 Key=key,
                 Body=file,
                 ContentType=content_type,
-                CacheControl="public, max-age=31536000, immutable",
+                CacheControl=IMMUTABLE,
                 ChecksumSHA256=_base64(sha256),
             )
+
+    def _put_parts(self, key: str, path: Path, sha256: str, content_type: str) -> None:
+        with self._asking(key), path.open("rb") as file:
+            self._client().upload_fileobj(
+                file,
+                self.settings.bucket,
+                key,
+                ExtraArgs={"ContentType": content_type, "CacheControl": IMMUTABLE},
+                Config=TransferConfig(multipart_threshold=1, multipart_chunksize=PART_BYTES, max_concurrency=4),
+            )
+        try:
+            with Path(os.devnull).open("wb") as nowhere:
+                self.download(key, nowhere, sha256)
+        except CorruptObjectError:
+            self.delete(key)
+            raise
 
     def prefixes(self) -> list[str]:
         """The top-level prefixes, each with its trailing slash."""
