@@ -77,7 +77,7 @@ def part_of(sizes: Sequence[int], number: int) -> Part:
     present, versions = np.zeros(made, np.bool_), np.zeros(made, np.uint8)
     come = 0
     for each, size in enumerate(sizes[: number + 1]):
-        drawn = np.random.default_rng([SEED, each]).random(made)
+        drawn = np.random.default_rng([SEED, each]).random(made, np.float32)
         present &= drawn >= DROPPED
         versions += present & (drawn < DROPPED + CHANGED)
         new = size - int(present.sum())
