@@ -106,7 +106,10 @@ def _make_batch(batch: int, part: Part, frames: int, of: int) -> Iterator[Video]
     big = _Columns(
         rng,
         _Shape("original", 1920, 1080),
-        *(drawn[originals] for drawn in (counts, objects, masked, versions)),
+        counts[originals],
+        objects[originals],
+        masked[originals],
+        versions[originals],
     )
     place = {int(n): at for at, n in enumerate(originals)}
     for n in sorted(np.flatnonzero(part.present).tolist(), key=lambda n: described[n].name):

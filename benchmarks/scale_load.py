@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Self
+from typing import Any, Self
 
 from benchmarks import load
 
@@ -70,7 +70,7 @@ def ask(base: str, paths: Sequence[str], *, clients: int, seconds: float, first:
 
 def _read(url: str, printed: str) -> Answers:
     lines = [line for line in printed.splitlines() if line.startswith('{"requests"')]
-    told = json.loads(lines[0]) if lines else {"faults": 1}
+    told: dict[str, Any] = json.loads(lines[0]) if lines else {"faults": 1}
     if told["faults"]:
         raise SystemExit(f"{url} and others: {printed}")
     requests = max(1, told["requests"])  # none: an answer takes longer than was measured

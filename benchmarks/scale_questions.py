@@ -78,7 +78,8 @@ class Release:
 
     def _cursors(self, filters: Mapping[str, Any], depths: Sequence[int]) -> Iterator[str]:
         """Where the list goes on after so many videos, for each of the rising depths."""
-        at, cursor = 0, {}
+        at = 0
+        cursor: dict[str, str] = {}
         for depth in depths:
             while at < depth:
                 step = min(MOST, depth - at)
@@ -138,7 +139,7 @@ def _counts(release: Release, described: Mapping[str, Any]) -> Iterator[str]:
     """Filters that differ in each question: no count is known from before."""
     rng = random.Random(catalogues.SEED)
     names = {facet: [each["name"] for each in described[facet]] for facet in ("categories", "attributes", "splits")}
-    seen = set()
+    seen: set[tuple[Any, ...]] = set()
     while len(seen) < COUNTS:
         filters = {
             "category": tuple(rng.sample(names["categories"], min(rng.randint(1, 3), len(names["categories"])))),
