@@ -2,6 +2,7 @@
 
 VENV := .venv
 PEERS := .venv-peers
+DATASETTE := .venv-datasette
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PYTHON ?= python3
 # Torch's requirement, for the tests of the client's datasets; `torch==2.13.0` where that lies at hand, say.
 TORCH ?= torch>=2.4
 
-.PHONY: demo test check openapi bench bench-sign bench-epoch install torch clean
+.PHONY: demo test check openapi bench bench-sign bench-epoch bench-scale install torch clean
 
 demo: install
 	@exec $(BIN)/gygo-server demo $(ARGS)
@@ -35,6 +36,9 @@ bench-sign: install
 bench-epoch: $(PEERS)/.installed
 	$(PEERS)/bin/python -m benchmarks.epoch --require-peers $(ARGS)
 
+bench-scale: install $(DATASETTE)/.installed
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
 install: $(VENV)/.installed
 
 # By pip, which can be told where to find a build without CUDA; `make test` skips what needs it when it is not there.
@@ -55,6 +59,11 @@ $(PEERS)/.installed: benchmarks/peers.txt pyproject.toml client/pyproject.toml
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -e 'client[fast]' -e '.[demo]'
 	@touch $@
 
+# A peer that has libraries of its own.
+$(DATASETTE)/.installed: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(DATASETTE) $(UV) sync --quiet --locked --only-group bench
+	@touch $@
+
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is missing or older than 3.11; name another with make PYTHON=…" >&2; exit 1; }
@@ -63,4 +72,4 @@ $(PEERS)/.installed: benchmarks/peers.txt pyproject.toml client/pyproject.toml
 	  || { rm -rf .uv; echo "uv could not be had, see above; without pip: apt-get install python3-venv" >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) $(PEERS) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(DATASETTE) .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from gygo_server.cli.seaweedfs import stop_process
 from gygo_server.cli.serve import gunicorn_command
@@ -36,6 +37,13 @@ http {{
 """
 
 
+class Server(NamedTuple):
+    """A server that runs: its base URL, its process."""
+
+    base: str
+    pid: int
+
+
 def require(*programs: str) -> None:
     """Stop with one line when a program is missing."""
     missing = [program for program in programs if shutil.which(program) is None]
@@ -46,10 +54,27 @@ def require(*programs: str) -> None:
 @contextmanager
 def gunicorn(environment: Mapping[str, str], path: str, *arguments: str) -> Iterator[str]:
     """gunicorn with the service's own configuration; the base URL once ``path`` is answered."""
+    with gunicorn_process(environment, path, *arguments) as server:
+        yield server.base
+
+
+@contextmanager
+def gunicorn_process(environment: Mapping[str, str], path: str, *arguments: str) -> Iterator[Server]:
+    """The same, for who looks at the process too; its workers are its children."""
     port = _free_port()
     more = {"GYGO_BIND": f"127.0.0.1:{port}", **environment}
-    with _running([*gunicorn_command(), *arguments], f"http://127.0.0.1:{port}", path, more) as base:
-        yield base
+    with _running([*gunicorn_command(), *arguments], f"http://127.0.0.1:{port}", path, more) as server:
+        yield server
+
+
+@contextmanager
+def datasette(program: Path, database: Path, inspected: Path, path: str) -> Iterator[Server]:
+    """Datasette over a database that does not change, its tables counted beforehand, as its documentation advises."""
+    port = _free_port()
+    subprocess.run([program, "inspect", database, "--inspect-file", inspected], check=True)
+    command = [str(program), "serve", "-i", str(database), "--inspect-file", str(inspected), "-p", str(port)]
+    with _running(command, f"http://127.0.0.1:{port}", path, {}) as server:
+        yield server
 
 
 @contextmanager
@@ -61,12 +86,12 @@ def nginx(folder: Path, root: Path, path: str) -> Iterator[str]:
     user = "user root;" if os.geteuid() == 0 else ""
     config.write_text(_NGINX.format(user=user, folder=folder, port=port, root=root))
     command = ["nginx", "-c", str(config), "-e", str(folder / "nginx-error.log")]
-    with _running(command, f"http://127.0.0.1:{port}", path, {}) as base:
-        yield base
+    with _running(command, f"http://127.0.0.1:{port}", path, {}) as server:
+        yield server.base
 
 
 @contextmanager
-def _running(command: list[str], base: str, path: str, environment: Mapping[str, str]) -> Iterator[str]:
+def _running(command: list[str], base: str, path: str, environment: Mapping[str, str]) -> Iterator[Server]:
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -76,7 +101,7 @@ def _running(command: list[str], base: str, path: str, environment: Mapping[str,
     )
     try:
         _wait(process, base + path)
-        yield base
+        yield Server(base, process.pid)
     finally:
         stop_process(process, 10)
 
