@@ -112,6 +112,7 @@ def pull(release: str, out: Path, quiet: bool, url: str | None, key: str | None,
 @click.option("--videos", is_flag=True, help="The videos of the latest release, rather than the releases.")
 @filter_options
 @click.option("--resolution", metavar="R", help="Videos that have it.")
+@click.option("--changed-since", metavar="RELEASE", help="Videos that are new, or other ones, since this release.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: a JSON array of what the service says.")
 @service_options
 def list_(

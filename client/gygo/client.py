@@ -125,10 +125,12 @@ class Release:
         min_objects: int | None = None,
         q: str | None = None,
         resolution: str | None = None,
+        changed_since: str | None = None,
         sort: str | None = None,
     ) -> Videos:
         """The release's videos. Several values of a filter: any of them, but all of the attributes.
 
+        ``changed_since`` is an earlier release: only what is new, or something else, since then.
         ``sort`` is ``name``, ``frames``, ``objects`` or ``bytes``, with ``-`` before it for the other way round.
         """
         filters = {
@@ -140,6 +142,7 @@ class Release:
             "min_objects": min_objects,
             "q": q,
             "resolution": resolution,
+            "changed_since": changed_since,
         }
         return Videos(self, {name: value for name, value in filters.items() if value is not None}, sort)
 

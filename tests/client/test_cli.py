@@ -46,6 +46,11 @@ def test_lists(small: Callable[[str], str], service_url: str) -> None:
         ]
     chosen = run_gygo(service_url, "list", dataset, "--category", "animals", "--min-frames", "2").stdout
     assert [line.split()[0] for line in chosen.splitlines()] == ["VIDEO", "a/bear"]
+    new = run_gygo(service_url, "list", dataset, "--changed-since", "r1").stdout
+    assert [line.split()[0] for line in new.splitlines()] == ["VIDEO", "cat"]
+    unknown = run_gygo(service_url, "list", dataset, "--changed-since", "r7")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "does not come from 'r7'; it knows: r1, r2" in unknown.stderr
 
 
 def test_lists_for_machines(small: Callable[[str], str], service_url: str) -> None:

@@ -123,6 +123,9 @@ class CatalogueBuilder:
         )
         runs = enumerate(range(0, len(frames), frame_runs.RUN))
         self._db.executemany(
-            "INSERT INTO runs VALUES (?,?,?)",
-            ((self._a, run, frame_runs.pack(frames[start : start + frame_runs.RUN])) for run, start in runs),
+            "INSERT INTO runs VALUES (?,?)",
+            (
+                (frame_runs.run_id(self._a, run), frame_runs.pack(frames[start : start + frame_runs.RUN]))
+                for run, start in runs
+            ),
         )

@@ -21,8 +21,16 @@ from gygo_server.model import Box, FrameFiles, Member, Region
 #: Frames of a run; the last one of an archive may have fewer.
 RUN = 256
 
+#: Runs that an archive may have.
+_RUNS = 1 << 24
+
 _HASH = 32
 _HEAD = 4
+
+
+def run_id(a: int, run: int) -> int:
+    """The key of an archive's run: rows lie in the order of archives, and of frames."""
+    return a * _RUNS + run
 
 
 def pack(frames: Sequence[FrameFiles]) -> bytes:

@@ -328,7 +328,7 @@ class Catalogue:
         return None if frame is None else frame.mask
 
     def _read_run(self, a: int, run: int) -> list[FrameFiles]:
-        return frame_runs.unpack(self._db.row("SELECT frames FROM runs WHERE a=? AND run=?", [a, run])[0])
+        return frame_runs.unpack(self._db.row("SELECT frames FROM runs WHERE id=?", [frame_runs.run_id(a, run)])[0])
 
     # Sets
 

@@ -83,11 +83,9 @@ CREATE TABLE archives (
 );
 
 CREATE TABLE runs (                -- of frames
-    a INTEGER NOT NULL,
-    run INTEGER NOT NULL,          -- from 0
-    frames BLOB NOT NULL,
-    PRIMARY KEY (a, run)
-) WITHOUT ROWID;
+    id INTEGER PRIMARY KEY,        -- of the archive and the run (`run_id`)
+    frames BLOB NOT NULL
+);
 """
 
 #: Made after the rows are in: faster, and denser pages.
