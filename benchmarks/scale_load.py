@@ -59,19 +59,40 @@ def ask(base: str, paths: Sequence[str], *, clients: int, seconds: float, first:
             begin = str((first + number * len(paths) // processes) % len(paths))
             command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout=60s"]
             command += ["-s", str(SCRIPT), base, "--", file.name, begin]
-            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            started.append((subprocess.Popen(command, stdout=subprocess.PIPE, text=True), connections))
             time.sleep(load.STAGGER if processes > 1 else 0)
-        parts = [_read(base + paths[0], process.communicate()[0]) for process in started]
+        parts = [_read(base + paths[0], process.communicate()[0], connections) for process, connections in started]
     together = Answers.together(parts)
     if not together.times:
         return ask(base, paths, clients=clients, seconds=4 * seconds, first=first)
     return Answers(together.rate * len(parts), together.size, together.times)
 
 
-def _read(url: str, printed: str) -> Answers:
+def _read(url: str, printed: str, connections: int) -> Answers:
     lines = [line for line in printed.splitlines() if line.startswith('{"requests"')]
     told: dict[str, Any] = json.loads(lines[0]) if lines else {"faults": 1}
     if told["faults"]:
         raise SystemExit(f"{url} and others: {printed}")
-    requests = max(1, told["requests"])  # none: an answer takes longer than was measured
-    return Answers(requests / told["microseconds"] * 1e6, told["bytes"] / requests, Counter(dict(told["times"])))
+    requests, microseconds = told["requests"], told["microseconds"]
+    times = Counter(dict(told["times"]))
+    if requests >= connections:
+        times = _measured(times, microseconds // (requests // connections))
+    if times.total() != requests:
+        raise SystemExit(f"{url} and others: {requests} answers, but {times.total()} times; is this wrk 4.1 or 4.2?")
+    count = max(1, requests)  # none: an answer takes longer than was measured
+    return Answers(requests / microseconds * 1e6, told["bytes"] / count, times)
+
+
+def _measured(times: Counter[int], interval: int) -> Counter[int]:
+    """What wrk measured, without what it adds to it (`stats_correct` in wrk's stats.c).
+
+    It counts an answer that took longer than twice the usual ``interval`` again for each request that could have been
+    sent meanwhile. Our clients wait for their answers, and one stall of 100 ms would be taken for fifty.
+    """
+    measured = Counter(times)
+    for slow in sorted(times, reverse=True):
+        if slow < 2 * interval:
+            break
+        for added in range(slow - interval, interval, -interval):
+            measured[added] -= measured[slow]
+    return +measured

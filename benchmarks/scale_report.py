@@ -230,24 +230,26 @@ _HEAD = "# A million videos\n\nWritten by `make bench-scale`; the ratios count, 
 _NOTES = """What the lines mean:
 
 * *Built*: each release by a process of its own. *Made up* are the seconds that the generator takes (it makes the
-  `Video` objects that a publication makes from files), *added* and *finished* those of `CatalogueBuilder`; *published*
-  is the upload to SeaweedFS, with the hash. Memory is the process's own (`RssAnon`), looked at ten times a second;
-  pages of files come and go as the kernel likes. Later releases share, correct (1 %) and drop (0.1 %) videos of those
-  before.
-* *Start*: from the start of gunicorn to the answer to the first page of the biggest release; with an empty cache folder
-  the catalogue is fetched from SeaweedFS, verified and opened. SeaweedFS's files may be in the kernel's memory.
+  `Video` objects that a publication makes from files), *added* and *finished* those of `CatalogueBuilder`;
+  *published* is the upload to SeaweedFS, with the hash. Memory is the process's own (`RssAnon`), looked at ten times
+  a second; pages of files come and go as the kernel likes. Later releases share, correct (1 %) and drop (0.1 %)
+  videos of those before.
+* *Start*: from the start of gunicorn to the answer to the first page of the biggest release; with an empty cache
+  folder the catalogue is fetched from SeaweedFS, verified and opened. SeaweedFS's files may be in the kernel's
+  memory.
 * *One client*: `wrk` with one connection, over HTTP and loopback, to a service of one worker with its log on and
   `GYGO_ANSWERS_BYTES=0`: no finished answer is kept, each page is worked out anew. Deep and last pages, videos, words
-  with one video and `total`s are different questions each time (a hundred cursors, a thousand videos, 20,000 filters);
-  first pages are the same question each time, and how many videos a filter selects is known after the first time.
-  *Page*: how many items it has, of how many, after how many. p99 is over all rounds, as wrk corrects it for requests
-  it could not send meanwhile. *Growth* is the p50 of ten times the videos over that of the smaller release.
+  with one video and `total`s are different questions each time (a hundred cursors, a thousand videos, 20,000
+  filters); first pages are the same question each time, and how many videos a filter selects is known after the first
+  time. *Page*: how many items it has, of how many, after how many. p99 is over all rounds. *Growth* is the p50 of ten
+  times the videos over that of the smaller release.
 * *Pages*: 8 or 32 clients ask at the same time, in four `wrk`; the lines of 32 clients are of two workers. Datasette
   reads the same SQLite file (`-i`, inspected beforehand, as its documentation advises) and is one process, as it is
   made: ours is given with one worker and with two. *As it comes* it also suggests facets; *no facets* gives what ours
   gives, rows, total and next; *rows only* neither total nor facets. The ratios are against the fastest of the three.
   Its rows are the columns of the table, ours the same document with links.
 * *A worker*: of the service with one worker. *Own* is memory that no file stands behind, *mapped* pages of files (the
-  catalogues and libraries), which the kernel may drop and processes share; *proportional* shares them out (Pss).
+  catalogues and libraries), which the kernel may drop and processes share; *proportional* shares them out (Pss). Each
+  of a catalogue's connections maps the file, so that *resident* counts a page as often as connections have read it.
 * Ratios of latencies are of p50, those with Datasette of pages a second; medians of the rounds' ratios.
 """
