@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,11 @@ class Release:
         self._http = urllib3.PoolManager(maxsize=1, retries=False, timeout=SECONDS)
 
     def get(self, path: str) -> dict[str, Any]:
-        """A JSON answer; anything but 200 stops the benchmark."""
+        """A JSON answer, as soon as the release is there; anything but 200 stops the benchmark."""
         answer = self._http.request("GET", self.base + path)
+        while answer.status == 503 and b"release-coming" in answer.data:
+            time.sleep(0.1)
+            answer = self._http.request("GET", self.base + path)
         if answer.status != 200:
             raise SystemExit(f"{path}: {answer.status} {answer.data[:500]!r}")
         found: dict[str, Any] = orjson.loads(answer.data)
