@@ -144,7 +144,8 @@ def _build_here(scale: Scale, number: int, path: Path) -> dict[str, Any]:
     began = said = time.perf_counter()
     part = catalogues.part_of(scale.sizes, number)
     videos = _Timed(catalogues.make_videos(part, frames=scale.frames, of=scale.videos))
-    with CatalogueBuilder(path) as builder:
+    before = path_of(scale, path.parent, number - 1) if number else None
+    with CatalogueBuilder(path, before) as builder:
         for count, video in enumerate(videos, 1):
             builder.add(video)
             if time.perf_counter() - said > SAY:
@@ -153,7 +154,7 @@ def _build_here(scale: Scale, number: int, path: Path) -> dict[str, Any]:
         counted = builder.tally({split: f"{split}.txt" for split in catalogues.SPLITS})
         added = time.perf_counter()
         release = {"dataset": scale.dataset, "id": release_id(number), "license": None, "default_resolution": "480p"}
-        builder.finish({**release, **counted, "changes": None, "left_out": []})
+        builder.finish({**release, **counted, "left_out": []})
     return {
         "release": release_id(number),
         "videos": counted["counts"]["videos"],

@@ -117,6 +117,7 @@ def questions(release: Release, only: str = "") -> list[Question]:
         ("attribute", {"attribute": "occlusion"}, {}),
         ("category and attribute that few have together", apart, {}),
         ("split and min_frames", {"split": "train", "min_frames": 60}, {}),
+        ("changed since the release before", {"changed_since": described["changes"]["since"]}, {}),
         ("sorted by frames", {"sort": "frames"}, {}),
         ("q, a common word", {"q": catalogues.COLOURS[0]}, {}),
     ]

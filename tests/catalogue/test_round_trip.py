@@ -281,7 +281,7 @@ def test_many_threads_read_one_catalogue_at_once(tmp_path: Path) -> None:
             assert tuple(catalogue.frames(row, limit=10)) == video.archives[0].frames
             question = VideoFilter(category=(f"c{number % 3}",), min_frames=2)
             found = catalogue.videos("name", catalogue.ranks(question, limit=100))
-            assert [each.id for each in found] == [
+            assert [each for each, _ in found] == [
                 v.id for v in videos if v.category == f"c{number % 3}" and len(v.archives[0].frames) >= 2
             ]
 
@@ -297,7 +297,7 @@ def test_a_catalogue_deleted_while_it_is_open_stays_readable(tmp_path: Path) -> 
 
         def read(number: int) -> list[str]:
             ranks = catalogue.ranks(VideoFilter(), after=number * 90, limit=90)
-            return [row.id for row in catalogue.videos("name", ranks)]
+            return [video for video, _ in catalogue.videos("name", ranks)]
 
         with ThreadPoolExecutor(4) as pool:
             assert list(chain(*pool.map(read, range(5)))) == [video.id for video in videos]

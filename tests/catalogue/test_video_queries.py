@@ -111,7 +111,7 @@ def walk(catalogue: Catalogue, question: VideoFilter, order: str, limit: int) ->
     after = None
     while ranks := catalogue.ranks(question, sort=order, after=after, limit=limit):
         assert len(ranks) <= limit
-        walked += [row.id for row in catalogue.videos(order, ranks)]
+        walked += [video for video, _ in catalogue.videos(order, ranks)]
         after = ranks[-1]
         assert len(walked) <= len(VIDEOS), "a page came twice"
     return walked
@@ -277,7 +277,7 @@ def test_no_words_whatever_are_an_error(catalogue: Catalogue, q: str) -> None:
 def test_words_of_any_script_are_found(tmp_path_factory: pytest.TempPathFactory, name: str, q: str) -> None:
     path = build(tmp_path_factory.mktemp("script") / "c", [make_video(name), make_video("other")])
     with closing(Catalogue(path)) as catalogue:
-        found = [row.id for row in catalogue.videos("name", catalogue.ranks(VideoFilter(q=q), limit=5))]
+        found = [video for video, _ in catalogue.videos("name", catalogue.ranks(VideoFilter(q=q), limit=5))]
         assert found == ([] if q == "_" else [name])
 
 
@@ -345,7 +345,7 @@ def steps(catalogue: Catalogue, ask: Callable[[], object]) -> int:
 def page(
     catalogue: Catalogue, question: VideoFilter, sort: str = "name", after: int | None = None, limit: int = 100
 ) -> object:
-    return catalogue.documents(sort, catalogue.ranks(question, sort=sort, after=after, limit=limit))
+    return catalogue.page(sort, catalogue.ranks(question, sort=sort, after=after, limit=limit), b"")
 
 
 COMMON, RARE = VideoFilter(category=("toys",)), VideoFilter(category=("rare",))

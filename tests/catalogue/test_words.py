@@ -30,7 +30,7 @@ def catalogue_of(names: list[str]) -> Iterator[Catalogue]:
 def found(catalogue: Catalogue, q: str) -> list[str]:
     ranks = catalogue.ranks(VideoFilter(q=q), limit=10_000)
     assert catalogue.count(VideoFilter(q=q)) == len(ranks)
-    return [row.id for row in catalogue.videos("name", ranks)]
+    return [video for video, _ in catalogue.videos("name", ranks)]
 
 
 NAMES = st.lists(

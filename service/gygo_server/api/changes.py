@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from marshmallow import fields, validate
@@ -63,5 +64,5 @@ def list_changes(query: dict[str, Any], release: Release) -> Answer:
 
 
 def _describe(change: Change, base: str) -> bytes:
-    links = {"video": f"{base}{change.segment}"} if change.kind != "removed" else {}
+    links = {"video": f"{base}{quote(change.id, safe=':')}"} if change.kind != "removed" else {}
     return orjson.dumps({"id": change.id, "change": change.kind, "links": links})

@@ -16,11 +16,20 @@ from gygo_server.errors import FieldError, InvalidQuestionError
 
 
 def page(
-    items: Iterable[bytes], *, after: cursor.Key | None, question: object, total: int, immutable: bool = True
+    items: Iterable[bytes] | bytes,
+    *,
+    after: cursor.Key | None,
+    question: object,
+    total: int,
+    immutable: bool = True,
 ) -> Answer:
-    """A page of finished JSON items. ``after`` is the sort key of the last item when there are more."""
+    """A page of finished JSON items, each by itself or all with commas between.
+
+    ``after`` is the sort key of the last item when there are more.
+    """
     following = with_query(cursor=cursor.encode(after, question)) if after is not None else None
-    body = b'{"items":[' + b",".join(items) + b'],"next":' + orjson.dumps(following) + b',"total":%d}' % total
+    joined = items if isinstance(items, bytes) else b",".join(items)
+    body = b'{"items":[%s],"next":%s,"total":%d}' % (joined, orjson.dumps(following), total)
     links = [f'<{following}>; rel="next"'] if following else []
     if "cursor" in request.args:
         links.append(f'<{with_query(cursor=None)}>; rel="first"')

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from itertools import repeat
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 from flask import Response, redirect, request
@@ -23,11 +22,12 @@ from gygo_server.api.arguments import (
 )
 from gygo_server.api.documented import answers
 from gygo_server.api.file_names import archive_name
-from gygo_server.api.links import url_of
+from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services
 from gygo_server.api.video_filters import VideosFilterQuery, video_filter
+from gygo_server.catalogue.documents import LINKS
 from gygo_server.catalogue.reader import ArchiveRow
 from gygo_server.catalogue.schema import SORTS
 from gygo_server.errors import NotFoundError
@@ -69,17 +69,15 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
     ranks = catalogue.ranks(chosen, sort=sort, after=after, limit=limit + 1)
     shown = ranks[:limit]
     with_urls = query.get("include") == "archive_url"
-    links = _Links(f"{url_of(release)}/videos/")
-    if with_urls or "chosen" in query:
+    items: list[bytes] | bytes
+    if with_urls or "chosen" in query or catalogue.links != LINKS:
         signed = _signed(release, sort, shown, query.get("resolution")) if with_urls else repeat(None)
         items = [
-            _item(links, row.segment, row.document, query.get("chosen"), url)
-            for row, url in zip(catalogue.videos(sort, shown), signed, strict=False)
+            _item(release, video, document, query.get("chosen"), url)
+            for (video, document), url in zip(catalogue.videos(sort, shown), signed, strict=False)
         ]
     else:
-        items = [
-            document + links.added(segment) for document, segment in zip(*catalogue.documents(sort, shown), strict=True)
-        ]
+        items = catalogue.page(sort, shown, f"{url_of(release)}/videos/".encode())
     return pages.page(
         items,
         after=[shown[-1]] if len(ranks) > len(shown) else None,
@@ -103,10 +101,7 @@ def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
     document = release.catalogue.video(video)
     if document is None:
         raise NotFoundError("video", f"there is no video {video!r} in release {release.entry.id!r}")
-    links, segment = _Links(f"{url_of(release)}/videos/"), quote(video, safe=":")
-    if "chosen" in query:
-        return Answer(_item(links, segment, document, query["chosen"], None))
-    return Answer(document.encode()[:-1] + links.added(segment.encode()))
+    return Answer(_item(release, video, document, query.get("chosen"), None))
 
 
 class ArchiveQuery(Nothing):
@@ -149,33 +144,10 @@ def find_archive(release: Release, video: str, resolution: str | None) -> Archiv
     return find_archive(release, video, names[0])
 
 
-class _Links:
-    """The links of a video, as the end of its JSON: to be put in place of its last brace."""
-
-    def __init__(self, base: str) -> None:
-        paths = {
-            "self": "",
-            "frames": "/frames",
-            "first_image": "/frames/0/image",
-            "archive": "/archive",
-            "clip": "/clip",
-        }
-        self._base = base
-        self._paths = paths
-        whole = orjson.dumps({name: f"{base}%s{path}" for name, path in paths.items()})
-        # Filled in thousands of times a page: formatting is the fastest way.
-        self._template = b',"links":' + whole + b"}"
-
-    def of(self, segment: str) -> dict[str, str]:
-        return {name: f"{self._base}{segment}{path}" for name, path in self._paths.items()}
-
-    def added(self, segment: bytes) -> bytes:
-        return self._template % ((segment,) * len(self._paths))
-
-
-def _item(links: _Links, segment: str, document: str, chosen: list[str] | None, signed: Signed | None) -> bytes:
+def _item(release: Release, video: str, document: str, chosen: list[str] | None, signed: Signed | None) -> bytes:
     """A video's JSON: what the catalogue says, with links and a signed URL, and only the chosen fields."""
-    described = {**orjson.loads(document), "links": links.of(segment)}
+    url = video_url(release, video)
+    described = {**orjson.loads(document), "links": {name: f"{url}{path}" for name, path in LINKS.items()}}
     if chosen is not None:
         described = {name: described[name] for name in chosen}
     if signed is not None:

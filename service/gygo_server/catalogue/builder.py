@@ -7,12 +7,19 @@ import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import orjson
 
 from gygo_server.catalogue import frame_runs
-from gygo_server.catalogue.documents import Document, ReleaseTally, annotated_archive, categories_of, describe_video
+from gygo_server.catalogue.documents import (
+    LINKS,
+    Document,
+    ReleaseTally,
+    annotated_archive,
+    categories_of,
+    describe_video,
+    with_links,
+)
 from gygo_server.catalogue.lineage import Lineage
 from gygo_server.catalogue.schema import INDEXES, SCHEMA_VERSION, TABLES
 from gygo_server.catalogue.sets import SetWriter
@@ -64,11 +71,10 @@ class CatalogueBuilder:
         ]
         self._tally.add(document, facets)
         digest = hashlib.sha256(text).digest()
-        segment = quote(video.id, safe=":")
         since = self._lineage.since(video.id, digest)
         self._db.execute(
-            "INSERT INTO videos VALUES (?,?,?,?,?,?)",
-            (self._n, video.id, segment if segment != video.id else None, since, digest, text.decode()),
+            "INSERT INTO videos VALUES (?,?,?,?,?)",
+            (self._n, video.id, since, digest, with_links(text, video.id).decode()),
         )
         self._sets.add(
             self._n,
@@ -98,7 +104,8 @@ class CatalogueBuilder:
         self._db.execute("BEGIN")
         self._sets.write(self._lineage.write(str(release.get("id"))))
         document = {**release, "changes": self._lineage.changes()}
-        self._db.execute("INSERT INTO release VALUES (?)", (orjson.dumps(document).decode(),))
+        texts = (orjson.dumps(document).decode(), orjson.dumps(LINKS).decode())
+        self._db.execute("INSERT INTO release VALUES (?,?)", texts)
         self._db.execute("COMMIT")
         self._db.close()
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from gygo_server.model import BINARY_OBJECT, VOID, Archive, MaskKind, Video
 
 Document = dict[str, Any]
+
+#: Links of a video: each one's name, and its path below the video's URL.
+LINKS = {"self": "", "frames": "/frames", "first_image": "/frames/0/image", "archive": "/archive", "clip": "/clip"}
+
+#: How a link begins in a stored document, in place of the URL of the release's videos: a slash that is escaped, which
+#: JSON allows. Nothing else in a document begins so, as strings are written without.
+BEFORE_LINK = b'"\\/'
 
 
 def describe_video(video: Video) -> Document:
@@ -26,6 +34,15 @@ def describe_video(video: Video) -> Document:
         "objects": _describe_objects(video, annotated),
         "resolutions": [_describe_archive(archive) for archive in video.archives],
     }
+
+
+def with_links(text: bytes, video: str) -> bytes:
+    """A video's JSON with its links, each beginning with `BEFORE_LINK`."""
+    segment = quote(video, safe=":")
+    links = b",".join(
+        b'"%s":%s%s%s"' % (name.encode(), BEFORE_LINK, segment.encode(), path.encode()) for name, path in LINKS.items()
+    )
+    return b'%s,"links":{%s}}' % (text[:-1], links)
 
 
 def annotated_archive(video: Video) -> Archive:

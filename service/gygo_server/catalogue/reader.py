@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from gygo_server.catalogue import frame_runs
 from gygo_server.catalogue.connections import Connections, values
+from gygo_server.catalogue.documents import BEFORE_LINK
 from gygo_server.catalogue.frame_runs import RUN
 from gygo_server.catalogue.lineage import GONE
 from gygo_server.catalogue.schema import SCHEMA_VERSION, SORTS
@@ -27,20 +28,11 @@ from gygo_server.model import FrameFiles, MaskKind, Member
 ROWS = 1000
 
 
-class VideoRow(NamedTuple):
-    """A video in a listing: its id, its id in URLs, and its JSON."""
-
-    id: str
-    segment: str
-    document: str
-
-
 class Change(NamedTuple):
-    """A video that is not as it was: the key that a cursor needs, its id, its id in URLs, and what became of it."""
+    """A video that is not as it was: the key that a cursor needs, its id, and what became of it."""
 
     key: tuple[int, str]
     id: str
-    segment: str
     kind: str
 
 
@@ -121,36 +113,32 @@ class Catalogue:
         ranks: Sequence[int] = range(low + 1, high + 1) if found is None else list(found[low:high])
         return ranks[::-1] if descending else ranks
 
-    def videos(self, sort: str, ranks: Sequence[int]) -> list[VideoRow]:
-        """The videos at these ranks of an order."""
-        rows = self._db.rows(
-            "SELECT v.id, coalesce(v.segment, v.id), v.document "
-            "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
+    @cached_property
+    def links(self) -> dict[str, str]:
+        """The links that the videos' JSON has: names, and paths below a video's URL."""
+        links: dict[str, str] = orjson.loads(self._db.row("SELECT links FROM release")[0])
+        return links
+
+    def videos(self, sort: str, ranks: Sequence[int]) -> list[tuple[str, str]]:
+        """Id and JSON of the videos at these ranks of an order."""
+        return self._db.rows(
+            "SELECT v.id, v.document FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
             [values(self.numbers(sort, ranks))],
         )
-        return [VideoRow(*row) for row in rows]
 
-    def documents(self, sort: str, ranks: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        """The JSON of the videos at these ranks, each without its last brace, and their ids in URLs.
+    def page(self, sort: str, ranks: Sequence[int], base: bytes) -> bytes:
+        """The JSON of the videos at these ranks of an order, with commas between; ``base`` is put before their links.
 
-        SQLite puts a page together: a row each would take longer than all else that makes a page.
+        SQLite puts it together: a row each would take longer than all else that makes a page.
         """
-        if not ranks:
-            return [], []
+        joined = "SELECT CAST(coalesce(group_concat(v.document), '') AS BLOB) FROM"
         numbers = self.numbers(sort, ranks)
-        columns = (
-            "SELECT CAST(group_concat(v.document, x'0a') AS BLOB), "
-            "CAST(group_concat(coalesce(v.segment, v.id), x'0a') AS BLOB) FROM"
-        )
-        if numbers[-1] - numbers[0] == len(numbers) - 1 and sort == "name":
-            row = self._db.row(f"{columns} videos AS v WHERE v.n BETWEEN ? AND ?", [numbers[0], numbers[-1]])
+        if sort == "name" and isinstance(numbers, range):
+            row = self._db.row(f"{joined} videos AS v WHERE v.n BETWEEN ? AND ?", [numbers.start, numbers.stop - 1])
         else:
-            row = self._db.row(
-                f"{columns} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-                [values(numbers)],
-            )
-        # JSON has no line breaks, nor have ids in URLs.
-        return row[0][:-1].split(b"}\n"), row[1].split(b"\n")
+            row = self._db.row(f"{joined} json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value", [values(numbers)])
+        page: bytes = row[0].replace(BEFORE_LINK, b'"' + base)
+        return page
 
     def count(self, question: VideoFilter, *, among: BitMap | None = None) -> int:
         """How many videos the filter selects, among those of these numbers."""
@@ -234,18 +222,16 @@ class Catalogue:
         among = {"added": added, "changed": both - added}.get(kind or "", both)
         numbers = self.ranks(VideoFilter(), after=after, limit=limit, among=among)
         rows = self._db.rows(
-            "SELECT v.n, v.id, coalesce(v.segment, v.id) "
-            "FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value",
-            [values(numbers)],
+            "SELECT v.n, v.id FROM json_each(?) AS j CROSS JOIN videos AS v ON v.n = j.value", [values(numbers)]
         )
-        return [Change((n, ""), video, segment, "added" if n in added else "changed") for n, video, segment in rows]
+        return [Change((n, ""), video, "added" if n in added else "changed") for n, video in rows]
 
     def _removed(self, since: str, after: tuple[int, str], limit: int) -> list[Change]:
         rows = self._db.rows(
             f"{GONE} AND (last, id) > (:last, :id) ORDER BY last, id LIMIT :limit",
             {"at": self.lineage[since], "last": after[0], "id": after[1], "limit": limit},
         )
-        return [Change((last, video), video, "", "removed") for last, video in rows]
+        return [Change((last, video), video, "removed") for last, video in rows]
 
     # Archives and frames
 

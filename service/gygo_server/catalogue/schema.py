@@ -1,7 +1,7 @@
 """The catalogue: a release as one SQLite file, built once, then only read.
 
 Videos have a number ``n``, from 1, in the order of their names. Each carries its API description as finished JSON
-(``document``): a page costs one lookup a video, and no join.
+(``document``), whose links only lack their beginning (`documents.with_links`): SQLite itself puts a page together.
 
 What a list costs does not grow with its depth, and hardly with the release, by three things:
 
@@ -22,12 +22,14 @@ SCHEMA_VERSION = 2
 SORTS = ("name", "frames", "objects", "bytes")
 
 TABLES = """
-CREATE TABLE release (document TEXT NOT NULL);
+CREATE TABLE release (
+    document TEXT NOT NULL,
+    links TEXT NOT NULL            -- those that the videos' documents have: names and paths
+);
 
 CREATE TABLE videos (
     n INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
-    segment TEXT,                  -- the id as it stands in URLs, where that is something else
     since INTEGER NOT NULL,        -- position in the lineage of the release from which on it has been as it is
     digest BLOB NOT NULL,          -- SHA-256 of all that is said of it: tells changed videos apart
     document TEXT NOT NULL
