@@ -94,8 +94,9 @@ class Machine:
     state: Path
     started: list[Ingest] = field(default_factory=list)
 
-    def ingest(self, source: Path, dataset: str, release: str = "r1", *more: str, **environment: str) -> Ingest:
-        arguments = ["ingest", str(source), "--dataset", dataset, "--release", release, "--workers", "1", *more]
+    def ingest(self, source: Path | str, dataset: str, release: str = "r1", *more: str, **environment: str) -> Ingest:
+        workers = [] if "--scheduler" in more else ["--workers", "1"]
+        arguments = ["ingest", str(source), "--dataset", dataset, "--release", release, *workers, *more]
         self.state.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self.started)}"
         out, log = self.state / f"{stem}.out", self.state / f"{stem}.log"

@@ -40,7 +40,8 @@ _OLD_RESOLUTIONS = {"OriginalFrames": "original"}
 
 def is_litter(name: str) -> bool:
     """Whether a file or folder is nobody's: passed over without a word."""
-    return name.startswith(".") or name.casefold() in _LITTER
+    hidden = name.startswith(".") and name.partition("/")[0] not in (".", "..")  # keys of objects may hold these
+    return hidden or name.casefold() in _LITTER
 
 
 def is_control(character: str) -> bool:
@@ -51,6 +52,11 @@ def is_control(character: str) -> bool:
 def suffix_of(file: str) -> str:
     """A file's suffix in lower case, with its dot."""
     return PurePosixPath(file).suffix.lower()
+
+
+def stem_of(file: str) -> str:
+    """A file's name without its suffix."""
+    return file.removesuffix(PurePosixPath(file).suffix)
 
 
 def is_picture(file: str) -> bool:
