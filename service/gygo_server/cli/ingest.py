@@ -59,7 +59,7 @@ class _Source(click.Path):
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Dask scheduler (tcp://host:8786, tls://…) whose workers check and pack, in place of processes here. They need "
+    help="Dask scheduler (tcp://host:8786, tls://…) whose workers check and pack, not processes here. They need "
     "this version of gygo-server[cluster], credentials of their own, and SOURCE in S3 or on a disk that they share.",
 )
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything, publish nothing.")
@@ -89,9 +89,7 @@ def ingest(
     GYGO_S3_ENDPOINT, …: see `gygo-server serve --help`.
     """
     if scheduler and workers:
-        raise click.UsageError(
-            "--workers are processes here, --scheduler has its own: give one of them"
-        )
+        raise click.UsageError("--workers are processes here, --scheduler has its own: give one of them")
     publication = Publication(
         source if isinstance(source, Path) else BucketFiles.from_url(source, Settings.from_env().s3),
         masks=MaskKind(masks) if masks else None,

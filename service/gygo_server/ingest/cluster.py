@@ -7,6 +7,7 @@ environment: nothing secret is sent. Dask does a task again elsewhere when its w
 from __future__ import annotations
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from distributed import Client, Future, KilledWorker, get_worker
+from distributed import Client, Future, KilledWorker, Security, get_worker
 
 from gygo_server import __version__
 from gygo_server.errors import GygoError, PublicationError
@@ -38,6 +39,7 @@ ASK_SECONDS = 5
 #: Times that a task which raised something is done again, perhaps on another machine.
 RETRIES = 2
 
+_ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]+/?")
 _NAMED = 3  # how many workers a message names before it only counts
 
 
@@ -64,12 +66,22 @@ class Cluster:
         self._room, self._asked_at = 0, 0.0
 
     def __enter__(self) -> Self:
+        # All that can be wrong is found out here: a client that failed to begin hangs at the interpreter's end.
+        security = Security()
+        if not _ADDRESS.fullmatch(self._scheduler):
+            raise PublicationError(f"scheduler {self._scheduler!r}: expected tcp://host:port or tls://host:port")
+        if self._scheduler.startswith("tls:") and not security.get_connection_args("client").get("ssl_context"):
+            raise PublicationError(
+                # All that can be wrong is found out first: a client that fails to begin hangs at the interpreter's end.
+            )
         # Its lines come on top of ours, which say the same.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
-            self._client = Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False, name="gygo-server")
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            self._client = Client(
+                self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security, name="gygo-server"
+            )
+        except OSError as error:
             why = " ".join(str(error).split()) or type(error).__name__
             raise PublicationError(f"no Dask scheduler can be used at {self._scheduler}: {why}") from error
         try:
