@@ -58,7 +58,7 @@ class BucketFiles:
         if not folder:
             self.check()
         below = f"{folder}/" if folder else ""
-        found = _Folders(folder)
+        found = KeyFolders(folder)
         entries = list(self._bucket.entries(self.prefix + below, delimiter="/"))
         for each in entries:
             found.add(each.key.removeprefix(self.prefix))
@@ -68,7 +68,7 @@ class BucketFiles:
 
     def scanner(self, folder: str) -> Callable[[str], Listing]:
         # A thousand keys a request, rather than a request a folder.
-        found = _Folders(folder)
+        found = KeyFolders(folder)
         for each in self._bucket.entries(f"{self.prefix}{folder}/"):
             found.add(each.key.removeprefix(self.prefix))
         return found.take
@@ -138,8 +138,11 @@ class _Names:
     odd: list[Odd] = field(default_factory=list)
 
 
-class _Folders:
-    """Folders made from keys, which come in order: nearly all of a folder's files one after the other."""
+class KeyFolders:
+    """Folders made from keys, which come in order: nearly all of a folder's files one after the other.
+
+    What they hold is safe to make files of; every other key is in ``odd``, once.
+    """
 
     def __init__(self, top: str) -> None:
         self._made = {top: _Names()}

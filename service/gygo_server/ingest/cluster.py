@@ -72,7 +72,7 @@ class Cluster:
             raise PublicationError(f"scheduler {self._scheduler!r}: expected tcp://host:port or tls://host:port")
         if self._scheduler.startswith("tls:") and not security.get_connection_args("client").get("ssl_context"):
             raise PublicationError(
-                # All that can be wrong is found out first: a client that fails to begin hangs at the interpreter's end.
+                f"{self._scheduler}: Dask has no certificates for it: see DASK_DISTRIBUTED__COMM__TLS__CA_FILE"
             )
         # Its lines come on top of ours, which say the same.
         for name in ("distributed", "distributed.client"):
