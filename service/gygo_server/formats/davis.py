@@ -166,7 +166,7 @@ def _videos(top: str, images: VideoFolders, masks: VideoFolders, report: Report)
     for folder, videos in images.items():
         for name, frames in videos.items():
             sequence = read_sequence(folder, frames, masks.get(folder, {}).get(name), known, report)
-            sequences[name].extend([sequence] if sequence.frames else [])
+            sequences[name].extend([sequence] if sequence.files else [])
     for name, found in sorted(sequences.items()):
         report_different_frames(name, found, report, top)
     return [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gygo_server.formats.files import Listing, Odd, SourceFiles
 from gygo_server.formats.findings import Code, Report, reason
-from gygo_server.formats.names import is_litter, is_picture
+from gygo_server.formats.names import is_litter, is_picture, pack, unpack
 
 #: Deepest nesting that is read. Links may fan out without a loop; this bounds what they can cost.
 MAX_DEPTH = 16
@@ -15,7 +15,7 @@ MAX_DEPTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder without its litter. ``relative`` is its path below the source's root.
+    """A folder without its litter, its files' names packed. ``relative`` is its path below the source's root.
 
     ``name`` is its path below its resolution's folder, as videos are named: "" for the resolution's own folder, None
     for JPEGImages and Annotations.
@@ -23,8 +23,12 @@ class Folder:
 
     relative: str
     name: str | None
-    files: tuple[str, ...]
+    packed: str
     folders: tuple[Folder, ...]
+
+    @property
+    def files(self) -> list[str]:
+        return unpack(self.packed)
 
     @property
     def own_name(self) -> str:
@@ -50,8 +54,8 @@ def read_folder(files: SourceFiles, folder: str, report: Report) -> Folder | Non
 class _Reader:
     scan: Callable[[str], Listing]
     report: Report
-    #: Most videos name their files as others do: those share one tuple, which is most of the memory they would need.
-    shared: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    #: Most videos name their files as others do, and share the text that has the names.
+    shared: dict[str, str] = field(default_factory=dict)
 
     def read(self, relative: str, name: str | None, above: tuple[Hashable, ...]) -> Folder | None:
         try:
@@ -68,7 +72,7 @@ class _Reader:
         for odd in listing.odd:
             if not is_litter(odd.name):
                 self._report_odd(odd, f"{relative}/{odd.name}", name or None)
-        files = tuple(file for file in listing.files if not is_litter(file))
+        files = pack(file for file in listing.files if not is_litter(file))
         below = (
             self.read(f"{relative}/{folder}", _name_below(name, folder), (*above, listing.identity))
             for folder in listing.folders

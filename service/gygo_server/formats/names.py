@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 #: What a resolution may be called: it is a folder, a member's path and a query parameter.
@@ -52,6 +53,15 @@ def is_control(character: str) -> bool:
 def suffix_of(file: str) -> str:
     """A file's suffix in lower case, with its dot."""
     return PurePosixPath(file).suffix.lower()
+
+
+def pack(names: Iterable[str]) -> str:
+    """Names of files as one text, a fifth of their size: a slash is in none of them."""
+    return "".join(f"{name}/" for name in names)
+
+
+def unpack(packed: str) -> list[str]:
+    return packed.split("/")[:-1]
 
 
 def stem_of(file: str) -> str:

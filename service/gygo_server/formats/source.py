@@ -1,6 +1,6 @@
 """What a reader of a layout says of a data set. Reading it decides nothing about its pictures.
 
-All of it is in memory at once, for a million videos too: names only, and those that repeat are shared.
+All of it is in memory at once, for a million videos too: names only, packed, and what videos have alike is shared.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from gygo_server.formats.names import frame_number, stem_of, unpack
 from gygo_server.model import Finding
 
 
@@ -23,17 +24,27 @@ class SourceFrame:
 
 @dataclass(frozen=True, slots=True)
 class SourceSequence:
-    """A video's frames at one resolution, in the order of their numbers.
+    """A video's frames at one resolution.
 
     ``folder`` is the folder's name below ``JPEGImages``, ``resolution`` what the API calls it. The frames' files lie in
-    ``images`` and ``masks``, paths below the source.
+    ``images`` and ``masks``, paths below the source; ``files`` packs, for each frame in order, its picture's name and
+    its mask's, or "".
     """
 
     resolution: str
     folder: str
     images: str
     masks: str | None
-    frames: tuple[SourceFrame, ...]
+    files: str
+
+    @property
+    def frames(self) -> tuple[SourceFrame, ...]:
+        """The frames in the order of their numbers. They are made anew each time."""
+        names = unpack(self.files)
+        return tuple(
+            SourceFrame(stem_of(image), frame_number(stem_of(image)) or 0, image, mask or None)
+            for image, mask in zip(names[::2], names[1::2], strict=True)
+        )
 
     def image_path(self, frame: SourceFrame) -> str:
         """A frame's picture, below the source."""

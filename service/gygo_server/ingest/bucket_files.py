@@ -15,6 +15,7 @@ from gygo_server.errors import ObjectNotFoundError, PublicationError, StoreRefus
 from gygo_server.formats.archive import SourceChangedError
 from gygo_server.formats.check import MAX_FILE_BYTES
 from gygo_server.formats.files import MAX_TEXT_BYTES, FileState, Listing, Odd
+from gygo_server.formats.names import pack, unpack
 from gygo_server.ingest.workers import bucket_of
 from gygo_server.store.bucket import Bucket, S3Settings
 
@@ -131,9 +132,9 @@ class BucketFiles:
 
 @dataclass(slots=True)
 class _Names:
-    """A folder in the making. ``files`` is a tuple while its keys do not come: it is shared by folders alike."""
+    """A folder in the making, its files' names packed."""
 
-    files: tuple[str, ...] = ()
+    files: str = ""
     folders: list[str] = field(default_factory=list)
     odd: list[Odd] = field(default_factory=list)
 
@@ -149,8 +150,7 @@ class KeyFolders:
         self._depth = len(top.split("/")) if top else 0
         self._current = top
         self._files: list[str] = []
-        self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._names: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
 
     def add(self, path: str) -> None:
         """A key, or a common prefix, below the source and below the top folder."""
@@ -165,18 +165,18 @@ class KeyFolders:
         if why := _name_fault(file):
             self._made[folder].odd.append(Odd(file, why))
         else:
-            self._files.append(self._names.setdefault(file, file))
+            self._files.append(file)
 
     def take(self, folder: str) -> Listing:
         """A folder's names; they are forgotten here."""
         self._close()
         names = self._made.pop(folder, _Names())
-        return Listing(folder, sorted(names.files), sorted(names.folders), sorted(names.odd))
+        return Listing(folder, sorted(unpack(names.files)), sorted(names.folders), sorted(names.odd))
 
     def _close(self) -> None:
         if self._files:
             names = self._made[self._current]
-            files = (*names.files, *self._files)
+            files = names.files + pack(self._files)
             names.files = self._shared.setdefault(files, files)
             self._files = []
 
