@@ -100,7 +100,8 @@ def checked_before(ended: Ingest) -> int:
 def test_the_release_is_that_of_a_local_ingest_though_workers_are_killed_and_others_come(
     cluster: MakeCluster, machine: MakeMachine, bucket: Bucket, dataset: str, many: Path, tmp_path: Path
 ) -> None:
-    dask, here = cluster(), machine()
+    # How long the scheduler goes on asking a dead worker for a result.
+    dask, here = cluster(DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="3s"), machine()
     run = here.ingest(many, dataset, "r1", "--scheduler", dask.address)
     run.wait_for(f"there are no workers at {dask.address} yet; waiting for them")
     dask.work("one", "two", "three")
