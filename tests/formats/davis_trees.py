@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gygo_server.formats.davis import read_davis
+from gygo_server.formats.files import LocalFiles
 from gygo_server.formats.source import SourceTree
 from gygo_server.model import Finding, Severity
 
@@ -63,7 +64,7 @@ class Tree:
         return self
 
     def read(self, labels: Path | None = None) -> SourceTree:
-        tree = read_davis(self.root, labels)
+        tree = read_davis(LocalFiles(self.root), labels)
         for finding in tree.findings:  # whatever the names on disk, findings can be written down, relative to the root
             f"{finding.path}{finding.message}{finding.video}".encode()
             assert str(self.root) not in finding.path + finding.message

@@ -16,6 +16,7 @@ from davis_trees import SIZE, Tree, as_row, jpeg, png
 
 from gygo_server.formats.check import CheckedVideo, check_video
 from gygo_server.formats.davis import read_davis
+from gygo_server.formats.files import LocalFiles
 from gygo_server.model import Box, Finding, MaskKind, Region, Severity
 
 
@@ -213,7 +214,7 @@ def samples() -> Path:
 
 def test_published_videos(samples: Path) -> None:
     """Three sequences of DAVIS as others published them: ids beside 0/255 in one tree, a video with one mask."""
-    source = read_davis(samples)
+    source = read_davis(LocalFiles(samples))
     assert source.findings == ()
     assert source.splits == {"train": "ImageSets/2017/train.txt", "val": "ImageSets/2017/val.txt"}
     checked = {video.name: check_video(video, samples, None) for video in source.videos}

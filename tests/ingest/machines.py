@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +95,23 @@ class Machine:
     state: Path
     started: list[Ingest] = field(default_factory=list)
 
-    def ingest(self, source: Path, dataset: str, release: str = "r1", *more: str, **environment: str) -> Ingest:
-        arguments = ["ingest", str(source), "--dataset", dataset, "--release", release, "--workers", "1", *more]
+    def noted(self) -> int:
+        """How many checked videos the journals of its publications have."""
+        count = 0
+        for path in self.state.rglob("journal.sqlite"):
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal, suppress(sqlite3.Error):
+                count += journal.execute("SELECT count(*) FROM checked").fetchone()[0]
+        return count
+
+    def wait_until_noted(self, videos: int, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while self.noted() < videos:
+            assert time.monotonic() < deadline, [each.said for each in self.started]
+            time.sleep(0.01)
+
+    def ingest(self, source: Path | str, dataset: str, release: str = "r1", *more: str, **environment: str) -> Ingest:
+        workers = [] if "--scheduler" in more else ["--workers", "1"]
+        arguments = ["ingest", str(source), "--dataset", dataset, "--release", release, *workers, *more]
         self.state.mkdir(parents=True, exist_ok=True)
         stem = f"{len(self.started)}"
         out, log = self.state / f"{stem}.out", self.state / f"{stem}.log"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from machines import Ingest, Machine, Wire
-from small_trees import jpeg, png, put, write_tree, write_video
+from small_trees import jpeg, put, write_faults, write_tree
 
 from gygo_server.errors import PreconditionFailedError
 from gygo_server.ingest.progress import Silent
@@ -68,49 +68,6 @@ def test_publishing_and_publishing_again(gygo_server: Command, bucket: Bucket, d
     assert other.stderr.splitlines()[-1].startswith("error: release 'r1' is published with other content")
     assert releases_of(bucket, dataset) == ["r1"]
     assert is_whole(bucket, dataset)
-
-
-def write_faults(root: Path) -> dict[str, str]:
-    """A tree with every kind of fault that a command can meet; the path of each by its code."""
-    good, mask = jpeg(), png()
-    for video in ("v01", "v02", "v03", "v04", "v05", "v06", "v07", "v08", "v09", "v10"):
-        write_video(root, video)
-    faults: dict[str, tuple[str, bytes | str]] = {
-        "truncated": ("JPEGImages/480p/v01/00001.jpg", good[:-200]),
-        "empty-file": ("JPEGImages/480p/v02/00001.jpg", b""),
-        "git-lfs-pointer": (
-            "JPEGImages/480p/v03/00001.jpg",
-            f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n",
-        ),
-        "not-a-jpeg": ("JPEGImages/480p/v04/00001.jpg", mask),
-        "not-a-png": ("Annotations/480p/v04/00000.png", good),
-        "frame-sizes-differ": ("JPEGImages/480p/v05/00001.jpg", jpeg(1, (16, 24))),
-        "mask-size-differs": ("Annotations/480p/v06/00001.png", png(size=(23, 16))),
-        "mixed-mask-kinds": ("Annotations/480p/v07/00001.png", png((0, 255))),
-        "mask-has-colours": ("Annotations/480p/v08/00001.png", png(mode="RGB")),
-        "mask-without-frame": ("Annotations/480p/v09/00009.png", mask),
-        "wrong-picture-kind": ("JPEGImages/480p/v10/00003.bmp", good),
-        "no-frame-number": ("JPEGImages/480p/v10/cover.jpg", good),
-        "duplicate-frame-number": ("JPEGImages/480p/v10/0.jpg", good),
-        "bad-frame-name": ("JPEGImages/480p/v10/a\x1b[31m7.jpg", good),
-        "bad-video-name": ("JPEGImages/480p/a:b/00000.jpg", good),
-        "nested-video": ("JPEGImages/480p/v10/inner/00000.jpg", good),
-        "bad-resolution-name": ("JPEGImages/-480p/v10/00000.jpg", good),
-        "misplaced-pictures": ("JPEGImages/480p/00000.jpg", good),
-        "split-names-missing-video": ("ImageSets/train.txt", "v01\nyeti\n"),
-        "unreadable-list": ("ImageSets/val.txt", b"caf\xe9\n"),
-        "bad-split-name": ("ImageSets/my split.txt", "v01\n"),
-        "bad-object-id": ("categories.csv", "video,object,category,attributes\nv01,300,toys,\n"),
-    }
-    for path, content in faults.values():
-        put(root, path, content)
-    shown = {code: path for code, (path, _) in faults.items()}
-    for code in ("bad-video-name", "nested-video", "misplaced-pictures"):
-        shown[code] = shown[code].rpartition("/")[0]
-    shown["bad-resolution-name"] = "JPEGImages/-480p"
-    shown["duplicate-frame-number"] = "JPEGImages/480p/v10/00000.jpg"
-    shown["bad-frame-name"] = "JPEGImages/480p/v10/a\\x1b[31m7.jpg"
-    return shown
 
 
 def test_all_faults_are_listed_at_once_and_nothing_is_sent(

@@ -24,8 +24,8 @@ from gygo_server.cli.progress import ShownProgress
 from gygo_server.cli.seaweedfs import SeaweedFS, die_with_parent, is_free, stop_process
 from gygo_server.cli.serve import gunicorn_command
 from gygo_server.errors import FaultySourceError, GygoError
-from gygo_server.ingest import workers
 from gygo_server.ingest.publish import Publication, is_current, publish, read_dataset
+from gygo_server.ingest.workers import Processes, Task
 from gygo_server.media.sample import write_sample
 from gygo_server.store.bucket import Bucket
 
@@ -133,12 +133,15 @@ def _draw(samples: list[Sample], trees: list[Path]) -> None:
     if samples:
         with ShownProgress() as progress:
             progress.stage("drawing samples", len(samples))
-            tasks = [(tree, sample.kind, sample.seed) for sample, tree in zip(samples, trees, strict=True)]
-            for _ in workers.run(len(samples), _draw_one, tasks):
+            tasks = [
+                Task(sample.dataset, (tree, sample.kind, sample.seed))
+                for sample, tree in zip(samples, trees, strict=True)
+            ]
+            for _ in Processes(len(samples), trees[0].parent).run(_draw_one, tasks):
                 progress.advance()
 
 
-def _draw_one(tree: Path, kind: Literal["binary", "palette"], seed: int) -> None:
+def _draw_one(_scratch: Path, tree: Path, kind: Literal["binary", "palette"], seed: int) -> None:
     write_sample(tree, kind=kind, seed=seed)
 
 

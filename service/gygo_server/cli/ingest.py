@@ -1,4 +1,4 @@
-"""``gygo-server ingest``: publish a data set on disk as a release."""
+"""``gygo-server ingest``: publish a data set on disk or in S3 as a release."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gygo_server.cli.progress import ShownProgress
 from gygo_server.errors import FaultySourceError
+from gygo_server.ingest.bucket_files import SCHEME, BucketFiles
 from gygo_server.ingest.publish import Publication, Report, dry_run, publish
 from gygo_server.model import Finding, MaskKind, Severity
 from gygo_server.settings import Settings
@@ -23,8 +24,15 @@ def default_state() -> Path:
     return Path(state) / "gygo-server" / "ingest"
 
 
+class _Source(click.Path):
+    """A folder, or an ``s3://`` URL, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+
+
 @click.command()
-@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", type=_Source(exists=True, file_okay=False, path_type=Path))
 @click.option("--dataset", required=True, help="Id of the dataset, new or not: a-z, 0-9, '.', '_', '-'.")
 @click.option("--release", required=True, help="Id of the new release.")
 @click.option("--title", help="The dataset's title.")
@@ -44,7 +52,15 @@ def default_state() -> Path:
 )
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second, if it is known.")
 @click.option(
-    "--workers", type=click.IntRange(1, 256), default=os.cpu_count() or 2, show_default=True, help="Processes."
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Processes on this machine that check and pack.  [default: as many as it has processors]",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler (tcp://host:8786, tls://…) whose workers check and pack, not processes here. They need "
+    "this version of gygo-server[cluster], credentials of their own, and SOURCE in S3 or on a disk that they share.",
 )
 @click.option("--dry-run", "only_check", is_flag=True, help="Check everything, publish nothing.")
 @click.option(
@@ -55,14 +71,32 @@ def default_state() -> Path:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to note how far this is, so that it can be picked up.  [~/.local/state/gygo-server/ingest]",
 )
-def ingest(only_check: bool, masks: str | None, state_dir: Path | None, **given: Any) -> None:
-    """Publish the data set in the folder SOURCE (GyGO, DAVIS 2016 or DAVIS 2017 layout) as a release.
+def ingest(
+    source: Path | str,
+    only_check: bool,
+    masks: str | None,
+    state_dir: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    **given: Any,
+) -> None:
+    """Publish the data set in SOURCE (GyGO, DAVIS 2016 or DAVIS 2017 layout) as a release.
+
+    SOURCE is a folder, or s3://bucket/prefix at GYGO_S3_ENDPOINT, with the same credentials as for GYGO_BUCKET.
 
     Every picture is read first; when there is a fault, all faults are listed and nothing is published. Interrupted or
     killed, it goes on where it was when the same command is given again. The bucket is that of GYGO_BUCKET,
     GYGO_S3_ENDPOINT, …: see `gygo-server serve --help`.
     """
-    publication = Publication(masks=MaskKind(masks) if masks else None, **given)
+    if scheduler and workers:
+        raise click.UsageError("--workers are processes here, --scheduler has its own: give one of them")
+    publication = Publication(
+        source if isinstance(source, Path) else BucketFiles.from_url(source, Settings.from_env().s3),
+        masks=MaskKind(masks) if masks else None,
+        workers=workers or os.cpu_count() or 2,
+        scheduler=scheduler,
+        **given,
+    )
     state = state_dir or default_state()
     try:
         with ShownProgress() as progress:

@@ -56,12 +56,12 @@ class CheckedVideo:
 
 
 def check_video(video: SourceVideo, root: Path, told: MaskKind | None = None) -> CheckedVideo:
-    """Read every picture of ``video``; findings have paths below ``root``. ``told`` is the kind of its masks, if known.
+    """Read every picture of ``video``, whose files lie in ``root``. ``told`` is the kind of its masks, if known.
 
     Meant for worker processes: it needs and gives only what can be pickled.
     """
     check = _Check(video.name, root)
-    read = [(sequence, [check.read(frame) for frame in sequence.frames]) for sequence in video.sequences]
+    read = [(sequence, [check.read(sequence, frame) for frame in sequence.frames]) for sequence in video.sequences]
     with_masks = [frame for _, frames in read for frame in frames if frame.mask]
     decision = mask_kind([frame.mask.reading for frame in with_masks if frame.mask], told)
     check.report_kinds(decision, with_masks)
@@ -110,9 +110,10 @@ class _Check:
     def is_faulty(self) -> bool:
         return self.report.has_faults()
 
-    def read(self, frame: SourceFrame) -> _ReadFrame:
-        image = self._image(frame.image)
-        mask = self._mask(frame.mask) if frame.mask else None
+    def read(self, sequence: SourceSequence, frame: SourceFrame) -> _ReadFrame:
+        mask_path = sequence.mask_path(frame)
+        image = self._image(self._root / sequence.image_path(frame))
+        mask = self._mask(self._root / mask_path) if mask_path else None
         if image and mask:
             of_image = f"{image.reading.width}x{image.reading.height}"
             of_mask = f"{mask.reading.width}x{mask.reading.height}"

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gygo_server.formats.files import SourceFiles
 from gygo_server.formats.findings import Code, Report, reason, shown
 from gygo_server.formats.folders import Folder, read_folder
 from gygo_server.formats.imagesets import read_imagesets
 from gygo_server.formats.labels import NO_LABEL, read_labels
 from gygo_server.formats.names import RESOLUTION, is_litter, resolution_of, video_name_fault
-from gygo_server.formats.sequences import read_sequence, report_different_frames, some
+from gygo_server.formats.sequences import Known, read_sequence, report_different_frames, some
 from gygo_server.formats.source import SourceSequence, SourceTree, SourceVideo
 
 IMAGES, MASKS, LISTS = "JPEGImages", "Annotations", "ImageSets"
@@ -30,24 +31,24 @@ _LAYOUT = f"{IMAGES}/<resolution>/<video>/<frame>.jpg"
 VideoFolders = Mapping[str, Mapping[str, Folder]]
 
 
-def read_davis(root: Path, labels: Path | None = None) -> SourceTree:
-    """Everything in a tree of the DAVIS layout, with all that is wrong with its names and files; no picture is opened.
+def read_davis(files: SourceFiles, labels: Path | None = None) -> SourceTree:
+    """Everything in a tree of the DAVIS layout, with all that is wrong with its names; no picture is opened.
 
-    A source that is none has no videos and a fault. ``labels`` is the categories file, if not the root's own.
+    A source that is none has no videos and a fault. ``labels`` is the categories file, if not the source's own.
     """
     report = Report()
-    tops = _top_folders(root, report)
+    tops = _top_folders(files, report)
     if IMAGES not in tops:
-        _report_no_images(root, report)
-        return SourceTree(root, (), {}, tuple(report.findings))
-    images = _video_folders(tops[IMAGES], IMAGES, report)
-    masks = _video_folders(tops[MASKS], MASKS, report) if MASKS in tops else {}
-    videos = _videos(tops[IMAGES].name, images, masks, report)
+        _report_no_images(files, report)
+        return SourceTree((), {}, tuple(report.findings))
+    images = _video_folders(files, tops[IMAGES], IMAGES, report)
+    masks = _video_folders(files, tops[MASKS], MASKS, report) if MASKS in tops else {}
+    videos = _videos(tops[IMAGES], images, masks, report)
     if not videos:
-        report.fault(Code.NO_VIDEOS, tops[IMAGES].name, f"there are no videos; expected {_LAYOUT}")
+        report.fault(Code.NO_VIDEOS, tops[IMAGES], f"there are no videos; expected {_LAYOUT}")
     _report_lost_folders(images, masks, report)
-    splits = read_imagesets(tops.get(LISTS), videos, report)
-    labelled = read_labels(root, labels, videos, report)
+    splits = read_imagesets(files, tops.get(LISTS), videos, report)
+    labelled = read_labels(files, labels, videos, report)
     known = []
     for video in videos:
         label = labelled.get(video.name, NO_LABEL)
@@ -63,51 +64,52 @@ def read_davis(root: Path, labels: Path | None = None) -> SourceTree:
     # A name that cannot be kept cannot be written down either: it is in the findings, escaped, and nowhere else.
     sound = tuple(video for video in known if _is_sound_name(video, images, report))
     _report_similar_names(sound, images, report)
-    return SourceTree(root, sound, splits.lists, tuple(report.findings))
+    return SourceTree(sound, splits.lists, tuple(report.findings))
 
 
-def _top_folders(root: Path, report: Report) -> dict[str, Path]:
+def _top_folders(files: SourceFiles, report: Report) -> dict[str, str]:
     try:
-        names = sorted(path.name for path in root.iterdir() if path.is_dir())
+        names = files.scan("").folders
     except OSError as error:
         report.fault(Code.UNREADABLE, ".", f"the source cannot be read: {reason(error)}")
         return {}
-    tops: dict[str, Path] = {}
+    tops: dict[str, str] = {}
     for top in (IMAGES, MASKS, LISTS):
         found = [name for name in names if name.lower() == top.lower()]
         if len(found) > 1:
             report.fault(Code.AMBIGUOUS_FOLDER, found[0], f"{some(found)} are the same to a reader: keep one")
         if found:
-            tops[top] = root / (top if top in found else found[0])
+            tops[top] = top if top in found else found[0]
     return tops
 
 
-def _report_no_images(root: Path, report: Report) -> None:
+def _report_no_images(files: SourceFiles, report: Report) -> None:
     if report.findings:
         return
-    names = sorted(path.name for path in root.iterdir() if not is_litter(path.name))
-    inner = [name for name in names if _holds_images(root / name)]
+    listing = files.scan("")
+    names = sorted(name for name in (*listing.files, *listing.folders) if not is_litter(name))
+    inner = [name for name in listing.folders if _holds_images(files, name)]
     hint = f"; {some(inner)} has one: give that folder" if inner else ""
     there = f"there is {some(names)}" if names else "the folder is empty"
     report.fault(Code.NO_JPEGIMAGES, ".", f"expected {_LAYOUT}, but {there}{hint}")
 
 
-def _holds_images(folder: Path) -> bool:
+def _holds_images(files: SourceFiles, folder: str) -> bool:
     try:
-        return any(path.name.lower() == IMAGES.lower() for path in folder.iterdir())
-    except OSError:  # a file, or a folder that is not ours to read
+        return any(name.lower() == IMAGES.lower() for name in files.scan(folder).folders)
+    except OSError:  # not ours to read
         return False
 
 
-def _video_folders(path: Path, top: str, report: Report) -> dict[str, dict[str, Folder]]:
-    tree = read_folder(path, path.name, report)
+def _video_folders(files: SourceFiles, path: str, top: str, report: Report) -> dict[str, dict[str, Folder]]:
+    tree = read_folder(files, path, report)
     if tree is None:
         return {}
     _report_files(tree, top, report)
     found: dict[str, dict[str, Folder]] = {}
     resolutions: dict[str, str] = {}
     for folder in tree.folders:
-        name = folder.path.name
+        name = folder.own_name
         if not RESOLUTION.fullmatch(name):
             message = "a resolution's name has letters, digits, '.', '_' and '-' only, a letter or digit first"
             report.fault(Code.BAD_RESOLUTION_NAME, folder.relative, message)
@@ -151,7 +153,7 @@ def _report_files(folder: Folder, top: str, report: Report) -> None:
 def _report_nested(folder: Folder, report: Report) -> None:
     inner = [below for below in folder.below() if below.pictures]
     if inner:
-        message = f"the folder holds pictures and also folders of pictures: {some(below.path.name for below in inner)}"
+        message = f"the folder holds pictures and also folders of pictures: {some(below.own_name for below in inner)}"
         report.fault(Code.NESTED_VIDEO, folder.relative, message, folder.name)
     for below in inner:
         message = f"the folder lies in another video's folder, {shown(folder.relative)}"
@@ -160,10 +162,11 @@ def _report_nested(folder: Folder, report: Report) -> None:
 
 def _videos(top: str, images: VideoFolders, masks: VideoFolders, report: Report) -> list[SourceVideo]:
     sequences: dict[str, list[SourceSequence]] = defaultdict(list)
+    known: Known = {}
     for folder, videos in images.items():
         for name, frames in videos.items():
-            sequence = read_sequence(folder, frames, masks.get(folder, {}).get(name), report)
-            sequences[name].extend([sequence] if sequence.frames else [])
+            sequence = read_sequence(folder, frames, masks.get(folder, {}).get(name), known, report)
+            sequences[name].extend([sequence] if sequence.files else [])
     for name, found in sorted(sequences.items()):
         report_different_frames(name, found, report, top)
     return [

@@ -6,17 +6,15 @@ A line is a video's name, or a pair of paths as in DAVIS 2016's db: ``/JPEGImage
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
+from gygo_server.formats.files import Listing, SourceFiles
 from gygo_server.formats.findings import Code, Report, reason, shown
-from gygo_server.formats.folders import read_small
-from gygo_server.formats.names import is_litter
+from gygo_server.formats.names import is_litter, stem_of, suffix_of
 from gygo_server.formats.source import SourceVideo
 
 _SPLIT = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -28,7 +26,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Lists by split (paths below the root, the first one of several), and each video's splits in order of name."""
+    """Lists by split (paths below the source, the first one of several), and each video's splits in order of name."""
 
     lists: dict[str, str]
     of_video: dict[str, tuple[str, ...]]
@@ -64,17 +62,16 @@ def _lower_top(path: str) -> str:
 class _List(NamedTuple):
     folder: str | None
     name: str
-    path: Path
     relative: str
 
 
-def read_imagesets(folder: Path | None, videos: Sequence[SourceVideo], report: Report) -> Splits:
+def read_imagesets(files: SourceFiles, folder: str | None, videos: Sequence[SourceVideo], report: Report) -> Splits:
     """The splits of the lists in ``folder`` (none without one), each of whose lines is held against ``videos``."""
     if folder is None:
         return Splits({}, {})
     resolutions = {sequence.folder for video in videos for sequence in video.sequences}
-    names = _split_names(_find_lists(folder, report), resolutions)
-    reader = _ListReader(videos, report)
+    names = _split_names(_find_lists(files, folder, report), resolutions)
+    reader = _ListReader(files, videos, report)
     lists: dict[str, str] = {}
     members: dict[str, set[str]] = defaultdict(set)
     for split, found in sorted(names.items()):
@@ -89,40 +86,43 @@ def read_imagesets(folder: Path | None, videos: Sequence[SourceVideo], report: R
     return Splits(lists, {video: tuple(sorted(splits)) for video, splits in members.items()})
 
 
-def _find_lists(folder: Path, report: Report) -> list[_List]:
-    found: list[_List] = []
-    for path, is_folder in _entries(folder, folder.name, report):
-        relative = f"{folder.name}/{path.name}"
-        if not is_folder:
-            found.extend(_as_list(None, path, relative))
-            continue
-        for inner, is_inner_folder in _entries(path, relative, report):
-            if is_inner_folder:
-                report.warning(Code.STRAY_FILE, f"{relative}/{inner.name}", "lists lie at most one folder deep")
-            else:
-                found.extend(_as_list(path.name.lower(), inner, f"{relative}/{inner.name}"))
+def _find_lists(files: SourceFiles, folder: str, report: Report) -> list[_List]:
+    top = _scan(files, folder, report)
+    found = list(_lists_in(None, folder, top, report))
+    for inner in top.folders:
+        path = f"{folder}/{inner}"
+        listing = _scan(files, path, report)
+        for deeper in listing.folders:
+            report.warning(Code.STRAY_FILE, f"{path}/{deeper}", "lists lie at most one folder deep")
+        found.extend(_lists_in(inner.lower(), path, listing, report))
     return found
 
 
-def _as_list(folder: str | None, path: Path, relative: str) -> Iterator[_List]:
-    if path.suffix.lower() == ".txt":  # a release makes its own lists: other files are nobody's loss
-        yield _List(folder, path.stem.lower(), path, relative)
+def _lists_in(folder: str | None, path: str, listing: Listing, report: Report) -> Iterator[_List]:
+    """A release makes its own lists: files other than .txt are nobody's loss."""
+    for file in listing.files:
+        if suffix_of(file) == ".txt":
+            yield _List(folder, stem_of(file).lower(), f"{path}/{file}")
+    for odd in listing.odd:
+        if odd.is_error:
+            report.fault(Code.UNREADABLE, f"{path}/{odd.name}", odd.why)
+        elif suffix_of(odd.name) == ".txt":
+            report.fault(Code.UNREADABLE_LIST, f"{path}/{odd.name}", f"the list cannot be read: {odd.why}")
 
 
-def _entries(folder: Path, relative: str, report: Report) -> list[tuple[Path, bool]]:
+def _scan(files: SourceFiles, folder: str, report: Report) -> Listing:
+    """A folder without its litter; an empty one, and a finding, when it cannot be read."""
     try:
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
+        found = files.scan(folder)
     except OSError as error:
-        report.fault(Code.UNREADABLE, relative, f"the folder cannot be read: {reason(error)}")
-        return []
-    found: list[tuple[Path, bool]] = []
-    for entry in entries:
-        try:
-            found.extend([] if is_litter(entry.name) else [(folder / entry.name, entry.is_dir())])
-        except OSError as error:
-            report.fault(Code.UNREADABLE, f"{relative}/{entry.name}", f"cannot be read: {reason(error)}")
-    return found
+        report.fault(Code.UNREADABLE, folder, f"the folder cannot be read: {reason(error)}")
+        return Listing(None, [], [], [])
+    return Listing(
+        found.identity,
+        [name for name in found.files if not is_litter(name)],
+        [name for name in found.folders if not is_litter(name)],
+        [odd for odd in found.odd if not is_litter(odd.name)],
+    )
 
 
 def _split_names(lists: Sequence[_List], resolutions: set[str]) -> dict[str, list[_List]]:
@@ -163,7 +163,8 @@ def _mergeable(split: str, lists: Sequence[_List], report: Report) -> Iterator[_
 class _ListReader:
     """Reads lists against the videos that are there."""
 
-    def __init__(self, videos: Sequence[SourceVideo], report: Report) -> None:
+    def __init__(self, files: SourceFiles, videos: Sequence[SourceVideo], report: Report) -> None:
+        self._source = files
         self._videos = {video.name: video for video in videos}
         self._files: dict[str, frozenset[str]] = {}
         self._report = report
@@ -193,10 +194,7 @@ class _ListReader:
 
     def _text(self, split_list: _List) -> str | None:
         try:
-            if split_list.path.exists() and not split_list.path.is_file():  # a pipe would keep us waiting
-                self._report.fault(Code.UNREADABLE_LIST, split_list.relative, "the list is no file")
-                return None
-            return read_small(split_list.path).decode("utf-8")
+            return self._source.read(split_list.relative).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             message = f"the list cannot be read: {reason(error)}"
             self._report.fault(Code.UNREADABLE_LIST, split_list.relative, message)
@@ -217,6 +215,6 @@ class _ListReader:
 def _paths_of(video: SourceVideo) -> Iterator[str]:
     for sequence in video.sequences:
         for frame in sequence.frames:
-            yield f"jpegimages/{sequence.folder}/{video.name}/{frame.image.name}"
+            yield f"jpegimages/{sequence.folder}/{video.name}/{frame.image}"
             if frame.mask:
-                yield f"annotations/{sequence.folder}/{video.name}/{frame.mask.name}"
+                yield f"annotations/{sequence.folder}/{video.name}/{frame.mask}"

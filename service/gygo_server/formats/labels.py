@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gygo_server.formats.files import SourceFiles, read_small
 from gygo_server.formats.findings import Code, Report, reason, shown
-from gygo_server.formats.folders import read_small
+from gygo_server.formats.names import suffix_of
 from gygo_server.formats.source import SourceVideo
 
 _COLUMNS = ("video", "category", "attributes", "object")
@@ -45,19 +46,20 @@ class Label:
 NO_LABEL = Label()
 
 
-def read_labels(root: Path, given: Path | None, videos: Sequence[SourceVideo], report: Report) -> dict[str, Label]:
-    """Labels by video, from the file ``given`` (.csv or .json), or else from the root's own, if it has one."""
-    path = given or _own_file(root, report)
+def read_labels(
+    files: SourceFiles, given: Path | None, videos: Sequence[SourceVideo], report: Report
+) -> dict[str, Label]:
+    """Labels by video, from the file ``given`` (.csv or .json, anywhere), or else from the source's own, if any."""
+    path = files.name_of(given) if given else _own_file(files, report)
     if path is None:
         return {}
-    relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    labels = _Labels(relative, {video.name for video in videos}, report)
+    labels = _Labels(path, {video.name for video in videos}, report)
     try:
-        text = read_small(path).decode("utf-8-sig")
+        text = (read_small(given) if given else files.read(path)).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         labels.bad(Code.BAD_LABELS, f"the file cannot be read: {reason(error)}")
         return {}
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix == ".csv":
         _read_csv(text, labels)
     elif suffix == ".json":
@@ -67,11 +69,12 @@ def read_labels(root: Path, given: Path | None, videos: Sequence[SourceVideo], r
     return labels.finished()
 
 
-def _own_file(root: Path, report: Report) -> Path | None:
-    found = [root / name for name in ("categories.csv", "categories.json") if (root / name).is_file()]
+def _own_file(files: SourceFiles, report: Report) -> str | None:
+    there = files.scan("").files
+    found = [name for name in ("categories.csv", "categories.json") if name in there]
     if len(found) > 1:
         message = "there is categories.json too: keep one of them, or say which one counts"
-        report.fault(Code.TWO_LABEL_FILES, found[0].name, message)
+        report.fault(Code.TWO_LABEL_FILES, found[0], message)
         return None
     return found[0] if found else None
 

@@ -11,27 +11,45 @@ from gygo_server.formats.names import (
     MASK_SUFFIXES,
     frame_name_fault,
     frame_number,
+    pack,
     resolution_of,
+    stem_of,
     suffix_of,
 )
-from gygo_server.formats.source import SourceFrame, SourceSequence
+from gygo_server.formats.source import SourceSequence
 
 _NAMED = 5  # how many names a message lists before it only counts
 
 
-def read_sequence(folder: str, images: Folder, masks: Folder | None, report: Report) -> SourceSequence:
-    """The sequence in ``images``, whose resolution's folder is ``folder``. Files at fault are reported and left out."""
+#: Frames' files, packed, by the names of the pictures and of the masks that they were made of.
+Known = dict[tuple[str, str | None], str]
+
+
+def read_sequence(folder: str, images: Folder, masks: Folder | None, known: Known, report: Report) -> SourceSequence:
+    """The sequence in ``images``, whose resolution's folder is ``folder``. Files at fault are reported and left out.
+
+    ``known`` are those without findings so far: most videos name their files as others do.
+    """
+    names = images.packed, masks.packed if masks else None
+    files = known.get(names)
+    if files is None:
+        before = len(report.findings)
+        files = pack(_files(images, masks, report))
+        if len(report.findings) == before:
+            known[names] = files
+    return SourceSequence(resolution_of(folder), folder, images.relative, masks.relative if masks else None, files)
+
+
+def _files(images: Folder, masks: Folder | None, report: Report) -> list[str]:
     video = images.name
     masks_by_stem = _masks_by_stem(masks, video, report) if masks else {}
-    frames: list[SourceFrame] = []
-    for number, file in sorted(_frames_by_number(images, report).items()):
-        stem = stem_of(file)
-        mask = masks.path / masks_by_stem[stem] if masks and stem in masks_by_stem else None
-        frames.append(SourceFrame(stem, number, images.path / file, mask))
+    files: list[str] = []
+    for _, file in sorted(_frames_by_number(images, report).items()):
+        files += [file, masks_by_stem.get(stem_of(file), "")]
     if masks:
         # Against every picture, also those at fault: one fault a file is enough.
         _report_lost_masks(masks, masks_by_stem, {stem_of(file) for file in images.pictures}, video, report)
-    return SourceSequence(resolution_of(folder), folder, tuple(frames))
+    return files
 
 
 def report_different_frames(video: str, sequences: Sequence[SourceSequence], report: Report, top: str) -> None:
@@ -50,10 +68,6 @@ def some(names: Iterable[str]) -> str:
     listed = [shown(name) for name in names]
     more = len(listed) - _NAMED
     return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def stem_of(file: str) -> str:
-    return file[: -len(suffix_of(file))]
 
 
 def _frames_by_number(images: Folder, report: Report) -> dict[int, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from gygo_server.errors import PublicationError
-from gygo_server.formats.source import SourceVideo
+from gygo_server.formats.files import FileState
 from gygo_server.model import Archive, Box, Finding, FrameFiles, MaskKind, Member, Region, Severity
 
 #: Raised whenever a check changes its mind, so that results of older software are not taken for ours.
@@ -42,11 +42,10 @@ class Journal:
     def close(self) -> None:
         self._db.close()
 
-    def has(self, video: SourceVideo, fingerprint: str) -> bool:
-        """Whether the video was checked, and its files are still those."""
-        row = self._db.execute("SELECT fingerprint, archives FROM checked WHERE video=?", [video.name]).fetchone()
-        # Without archives it had a fault: what is asked again may have been mended.
-        return row is not None and row[0] == fingerprint and orjson.loads(row[1]) != []
+    def fingerprint(self, video: str) -> str | None:
+        """That of a video which was checked before; None also where it had a fault, which may have been mended."""
+        row = self._db.execute("SELECT fingerprint FROM checked WHERE video=? AND archives<>x''", [video]).fetchone()
+        return None if row is None else str(row[0])
 
     def record(self, video: str, fingerprint: str, findings: list[Finding], archives: list[Archive]) -> None:
         self._db.execute(
@@ -55,7 +54,7 @@ class Journal:
                 video,
                 fingerprint,
                 orjson.dumps([astuple(finding) for finding in findings]),
-                orjson.dumps([_fields(archive) for archive in archives], default=_fields, option=_AS_LISTS),
+                _encode(archives) if archives else b"",
             ],
         )
 
@@ -68,23 +67,14 @@ class Journal:
 
     def archives(self, video: str) -> list[Archive]:
         (content,) = self._db.execute("SELECT archives FROM checked WHERE video=?", [video]).fetchone()
-        return [_decode(fields) for fields in orjson.loads(content)]
+        return [_decode(fields) for fields in orjson.loads(zlib.decompress(content))] if content else []
 
 
-def fingerprint(video: SourceVideo, told: MaskKind | None) -> str:
-    """Changes when any file of the video does (names, sizes, times, inodes), or the way its masks are read."""
+def fingerprint(states: Mapping[str, FileState], told: MaskKind | None) -> str:
+    """Changes when any file of a video does (names, sizes, tags), or the way its masks are read."""
     digest = hashlib.sha256(f"{CHECKS_VERSION} {told}".encode())
-    for sequence in video.sequences:
-        for frame in sequence.frames:
-            for path in filter(None, (frame.image, frame.mask)):
-                try:
-                    stat = path.stat()
-                except OSError:  # the check itself will say what is wrong with it
-                    continue
-                # Folders above the source may have names that are no UTF-8.
-                # ctime too: copying a file can keep its time of modification, but not that of its change here.
-                told_by = f"{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\0"
-                digest.update(os.fsencode(f"{sequence.resolution}\0{path}\0{told_by}"))
+    for path, (size, tag) in states.items():
+        digest.update(f"{path}\0{size}\0{tag}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -105,6 +95,11 @@ def state_folder(parent: Path, name: str) -> Iterator[Path]:
         for left in folder.glob(f"{SCRATCH}*"):  # of one that was killed
             shutil.rmtree(left, ignore_errors=True)
         yield folder
+
+
+def _encode(archives: list[Archive]) -> bytes:
+    content = orjson.dumps([_fields(archive) for archive in archives], default=_fields, option=_AS_LISTS)
+    return zlib.compress(content, 1)  # to a half, which is the room that hashes in hex take: disk of a million videos
 
 
 def _fields(value: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import hashlib
 import math
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import takewhile, zip_longest
@@ -29,15 +29,17 @@ from gygo_server.errors import (
     PublicationError,
 )
 from gygo_server.formats.davis import read_davis
+from gygo_server.formats.files import LocalFiles, SourceFiles
 from gygo_server.formats.findings import OF_LISTS
 from gygo_server.formats.source import SourceVideo
 from gygo_server.ingest.check import check_source
 from gygo_server.ingest.journal import SCRATCH, Journal, state_folder
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.upload import Transfer, upload
+from gygo_server.ingest.workers import Processes, Workers
 from gygo_server.model import RESERVED_RELEASES, SLUG, Dataset, Finding, MaskKind, ReleaseEntry, Severity, Video
 from gygo_server.store import dataset_file, keys
-from gygo_server.store.bucket import Bucket
+from gygo_server.store.bucket import Bucket, S3Settings
 
 SQLITE = "application/vnd.sqlite3"
 
@@ -47,9 +49,13 @@ RACES = 20
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What to publish, and as what. ``title`` and the three after it are the data set's: None keeps what it has."""
+    """What to publish, and as what. ``title`` and the three after it are the data set's: None keeps what it has.
 
-    source: Path
+    ``source`` is a folder here or the files of a source elsewhere; the work is done by ``workers`` processes here, or
+    by those of the Dask cluster whose ``scheduler`` is named.
+    """
+
+    source: Path | SourceFiles
     dataset: str
     release: str
     title: str | None = None
@@ -60,6 +66,7 @@ class Publication:
     masks: MaskKind | None = None
     fps: float | None = None
     workers: int = 2
+    scheduler: str | None = None
     leave_out_faulty: bool = False
 
     def __post_init__(self) -> None:
@@ -74,6 +81,11 @@ class Publication:
             raise PublicationError(f"fps {self.fps}: a number of frames a second is needed")
         for name in ("title", "description", "license", "homepage"):
             require_unicode(name, getattr(self, name))
+
+    @property
+    def files(self) -> SourceFiles:
+        # Workers on other machines have another working directory.
+        return LocalFiles(self.source.absolute()) if isinstance(self.source, Path) else self.source
 
 
 @dataclass(slots=True)
@@ -118,9 +130,13 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
     if dataset and publication.license is None:
         publication = replace(publication, license=dataset.license)
     with state_folder(state, _state_name(publication, bucket)) as folder:
-        with closing(Journal(folder)) as journal, TemporaryDirectory(dir=folder, prefix=SCRATCH) as name:
+        with (
+            closing(Journal(folder)) as journal,
+            TemporaryDirectory(dir=folder, prefix=SCRATCH) as name,
+            _workers(publication, Path(name), bucket.settings, progress) as workers,
+        ):
             scratch = Path(name)
-            report, videos = _check(publication, journal, progress)
+            report, videos = _check(publication, journal, workers, progress)
             content = _Content(publication, report, videos, journal)
             built, before = scratch / "catalogue.sqlite", _before(publication, bucket, dataset, scratch, progress)
             _build_catalogue(content, built, before, progress)
@@ -128,9 +144,7 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
             if published:
                 _require_equal(built, published, publication.release)
             # Also for a release that is there: what the bucket has lost since is brought again.
-            report.transfer = upload(
-                publication.dataset, videos, journal, bucket, scratch, publication.workers, progress
-            )
+            report.transfer = upload(publication.dataset, publication.files, videos, journal, bucket, workers, progress)
             if entry and published:
                 report.described = _describe_anew(publication, bucket)
                 if schema_of(published) != SCHEMA_VERSION:
@@ -158,8 +172,12 @@ def require_unicode(name: str, text: str | None) -> None:
 def dry_run(publication: Publication, state: Path, progress: Progress) -> Report:
     """Check a source, all of it, and publish nothing. Faults are in the report."""
     with state_folder(state, f"{publication.dataset}+{publication.release}+dry-run") as folder:
-        with closing(Journal(folder)) as journal:
-            report, _ = _check(replace(publication, leave_out_faulty=True), journal, progress)
+        with (
+            closing(Journal(folder)) as journal,
+            TemporaryDirectory(dir=folder, prefix=SCRATCH) as name,
+            _workers(publication, Path(name), None, progress) as workers,
+        ):
+            report, _ = _check(replace(publication, leave_out_faulty=True), journal, workers, progress)
         shutil.rmtree(folder)
     return report
 
@@ -196,11 +214,31 @@ def _state_name(publication: Publication, bucket: Bucket) -> str:
     return f"{publication.dataset}+{publication.release}+{store}"
 
 
-def _check(publication: Publication, journal: Journal, progress: Progress) -> tuple[Report, list[SourceVideo]]:
+def _workers(
+    publication: Publication, scratch: Path, bucket: S3Settings | None, progress: Progress
+) -> AbstractContextManager[Workers]:
+    """Who checks and packs: processes here, or a cluster that was found able to. ``bucket`` is where they are to write.
+
+    Raises:
+        PublicationError: it is not, or Dask is not installed.
+    """
+    if publication.scheduler is None:
+        return nullcontext(Processes(publication.workers, scratch))
+    try:
+        from gygo_server.ingest.cluster import Cluster, Needs
+    except ModuleNotFoundError as error:
+        raise PublicationError(f"a Dask cluster needs pip install 'gygo-server[cluster]' ({error})") from None
+    return Cluster(publication.scheduler, Needs(publication.files, bucket), progress)
+
+
+def _check(
+    publication: Publication, journal: Journal, workers: Workers, progress: Progress
+) -> tuple[Report, list[SourceVideo]]:
     """Check the whole source; the videos to publish."""
     progress.say(f"reading {publication.source}")
-    tree = read_davis(publication.source, publication.labels)
-    check_source(tree, publication.masks, journal, publication.workers, progress)
+    files = publication.files
+    tree = read_davis(files, publication.labels)
+    check_source(files, tree, publication.masks, journal, workers, progress)
     report = Report(findings=list(tree.findings))
     for video in tree.videos:
         report.findings += journal.findings(video.name)

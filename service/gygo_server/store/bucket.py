@@ -86,6 +86,14 @@ class Stored(NamedTuple):
     etag: str
 
 
+class Listed(NamedTuple):
+    """An object in a listing, or (without an entity tag) a common prefix of several."""
+
+    key: str
+    size: int
+    etag: str | None
+
+
 class Bucket:
     """One bucket. Safe for threads; connections are made on first use, and again after a fork."""
 
@@ -237,11 +245,20 @@ class Bucket:
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below ``prefix`` and their sizes in bytes."""
+        return ((entry.key, entry.size) for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, *, delimiter: str = "") -> Iterator[Listed]:
+        """Objects below ``prefix``, in the order of their keys.
+
+        With a delimiter, those whose keys go on after it are one entry, their common prefix.
+        """
         with self._asking(prefix):
-            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self.settings.bucket, Prefix=prefix)
-            for page in pages:
+            pages = self._client().get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.settings.bucket, Prefix=prefix, Delimiter=delimiter):
+                for common in page.get("CommonPrefixes", []):
+                    yield Listed(common["Prefix"], 0, None)
                 for entry in page.get("Contents", []):
-                    yield entry["Key"], entry["Size"]
+                    yield Listed(entry["Key"], entry["Size"], entry["ETag"])
 
     def delete(self, key: str) -> None:
         """Delete the object if it is there."""
