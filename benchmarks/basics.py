@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 from benchmarks import load, servers
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.media.sample import write_sample
 from gygo_server.store.bucket import Bucket
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gygo_server.ingest.publish import SQLITE, change_dataset
+from gygo_server.ingest.catalogues import SQLITE
+from gygo_server.ingest.datasets import change_dataset
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket

@@ -1,6 +1,8 @@
 """gunicorn, for the demo and for production alike: `gunicorn -c deploy/gunicorn.conf.py`. Settings: README."""
 
+import gc
 import sys
+from typing import Any
 
 from gygo_server.errors import SettingsError
 from gygo_server.settings import Settings
@@ -28,3 +30,9 @@ accesslog = None  # the service writes its own, as JSON
 forwarder_headers = ""
 control_socket_disable = True
 loglevel = _settings.log_level
+
+
+def post_worker_init(_worker: Any) -> None:
+    """What is there when a worker is ready stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()

@@ -13,7 +13,7 @@ import urllib3
 from flask.testing import FlaskClient
 from PIL import Image
 
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 
 from gygo_server.app import create_app_with_settings
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, Report, publish
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.ingest.publish import publish
 from gygo_server.settings import Settings
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket

@@ -23,7 +23,8 @@ from gygo.http import Http
 from gygo_server.app import MAX_QUESTION_BYTES
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.store.bucket import Bucket
 
 BUCKET = "gygo-clip-processes"

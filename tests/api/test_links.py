@@ -16,7 +16,8 @@ from clip_trees import Clip, Tree
 
 from gygo_server.app import create_app_with_settings
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.store.bucket import Bucket
 
 RELEASE = "/v1/datasets/api-pages/releases/r1"

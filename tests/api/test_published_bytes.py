@@ -14,7 +14,7 @@ import urllib3
 from checked_client import PROBLEM, CheckedClient
 from clip_trees import Clip, Tree, files_of
 
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 

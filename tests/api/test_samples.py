@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gygo.sampling import Epoch, ReleaseClips
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.store.bucket import Bucket
 
 R1 = "/v1/datasets/samples/releases/r1"

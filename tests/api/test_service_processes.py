@@ -20,7 +20,8 @@ from processes import CountingRelay, Service, wait_until
 
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.store.bucket import Bucket
 
 BUCKET = "gygo-processes"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pull_trees import run_gygo, write, write_split, write_video
 
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gygo
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from gygo.errors import PullError
 from gygo.pictures import decode_mask
 from gygo.pull.layouts import LAYOUTS
 from gygo.pull.masks import davis_palette, fit_mask, write_mask
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 
 Mask = NDArray[np.uint8]
 

@@ -38,7 +38,7 @@ from gygo.pull.plan import check_places
 from gygo.pull.tree import Tree
 from gygo.pull.unpack import unpack
 from gygo_server.cli.seaweedfs import SeaweedFS
-from gygo_server.ingest.publish import Report
+from gygo_server.ingest.publication import Report
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
 

@@ -27,7 +27,8 @@ from gygo.disk_cache import DiskCache
 from gygo.http import RefusedUrlError
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, publish
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
 

@@ -17,8 +17,10 @@ from gygo_server.errors import FaultySourceError, PublicationError
 from gygo_server.formats.archive import SourceChangedError
 from gygo_server.formats.files import FileState
 from gygo_server.ingest.bucket_files import BucketFiles, KeyFolders
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Report, open_catalogue, read_dataset
+from gygo_server.ingest.publication import Report
 from gygo_server.ingest.releases import verify
 from gygo_server.store.bucket import Bucket
 

@@ -22,9 +22,10 @@ import gygo_server
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import PublicationError
 from gygo_server.formats.files import LocalFiles
+from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.cluster import Cluster, Needs
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import open_catalogue, read_dataset
 from gygo_server.ingest.releases import verify
 from gygo_server.ingest.workers import Task
 from gygo_server.store.bucket import Bucket

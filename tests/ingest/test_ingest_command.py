@@ -18,8 +18,8 @@ from machines import Ingest, Machine, Wire
 from small_trees import jpeg, put, write_faults, write_tree
 
 from gygo_server.errors import PreconditionFailedError
+from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import change_dataset, read_dataset
 from gygo_server.ingest.releases import verify
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store.bucket import Bucket

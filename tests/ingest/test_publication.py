@@ -15,8 +15,11 @@ from small_trees import jpeg, png, put, write_tree, write_video
 
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.errors import AlreadyPublishedError, FaultySourceError, PublicationError
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, Report, dry_run, open_catalogue, read_dataset
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.ingest.publish import dry_run
 from gygo_server.ingest.releases import verify, withdraw
 from gygo_server.model import Dataset, MaskKind
 from gygo_server.store import keys

@@ -15,8 +15,11 @@ from small_trees import write_video
 
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.errors import AlreadyPublishedError
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Publication, Report, change_dataset, open_catalogue, publish, read_dataset
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.ingest.publish import publish
 from gygo_server.model import Dataset
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket

@@ -12,8 +12,10 @@ import pytest
 from small_trees import write_tree
 
 from gygo_server.errors import NotFoundError, PublicationError
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
-from gygo_server.ingest.publish import Report, open_catalogue, read_dataset
+from gygo_server.ingest.publication import Report
 from gygo_server.ingest.releases import Difference, find_release, verify, withdraw
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket

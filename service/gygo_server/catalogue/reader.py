@@ -66,7 +66,7 @@ class Catalogue:
         self.archive = lru_cache(maxsize=4096)(self._archive)
         self.image = lru_cache(maxsize=8192)(self._image)
         self.mask = lru_cache(maxsize=8192)(self._mask)
-        self._run = lru_cache(maxsize=64)(self._read_run)
+        self._run = lru_cache(maxsize=16)(self._read_run)
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""

@@ -24,7 +24,10 @@ from gygo_server.cli.progress import ShownProgress
 from gygo_server.cli.seaweedfs import SeaweedFS, die_with_parent, is_free, stop_process
 from gygo_server.cli.serve import gunicorn_command
 from gygo_server.errors import FaultySourceError, GygoError
-from gygo_server.ingest.publish import Publication, is_current, publish, read_dataset
+from gygo_server.ingest.catalogues import is_current
+from gygo_server.ingest.datasets import read_dataset
+from gygo_server.ingest.publication import Publication
+from gygo_server.ingest.publish import publish
 from gygo_server.ingest.workers import Processes, Task
 from gygo_server.media.sample import write_sample
 from gygo_server.store.bucket import Bucket

@@ -12,7 +12,8 @@ from rich.console import Console
 from gygo_server.cli.progress import ShownProgress
 from gygo_server.errors import FaultySourceError
 from gygo_server.ingest.bucket_files import SCHEME, BucketFiles
-from gygo_server.ingest.publish import Publication, Report, dry_run, publish
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.ingest.publish import dry_run, publish
 from gygo_server.model import Finding, MaskKind, Severity
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
 from gygo_server.errors import CorruptObjectError
-from gygo_server.ingest.publish import open_catalogue, read_dataset
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.releases import find_release, verify, withdraw
 from gygo_server.model import Dataset
 from gygo_server.settings import Settings

@@ -7,107 +7,41 @@ journal. A reader sees the release whole or not at all.
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
-from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import takewhile, zip_longest
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
-from gygo_server.catalogue.builder import CatalogueBuilder
-from gygo_server.catalogue.connections import digests, schema_of
-from gygo_server.catalogue.reader import Catalogue
+from gygo_server.catalogue.connections import schema_of
 from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.errors import (
     AlreadyPublishedError,
     FaultySourceError,
-    PreconditionFailedError,
     PublicationError,
 )
 from gygo_server.formats.davis import read_davis
-from gygo_server.formats.files import LocalFiles, SourceFiles
 from gygo_server.formats.findings import OF_LISTS
 from gygo_server.formats.source import SourceVideo
+from gygo_server.ingest.catalogues import (
+    Before,
+    Content,
+    build_catalogue,
+    fetch_catalogue,
+    find_before,
+    require_equal,
+    upload_catalogue,
+)
 from gygo_server.ingest.check import check_source
+from gygo_server.ingest.datasets import RACES, change_dataset, read_dataset
 from gygo_server.ingest.journal import SCRATCH, Journal, state_folder
 from gygo_server.ingest.progress import Progress
-from gygo_server.ingest.upload import Transfer, upload
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.ingest.upload import upload
 from gygo_server.ingest.workers import Processes, Workers
-from gygo_server.model import RESERVED_RELEASES, SLUG, Dataset, Finding, MaskKind, ReleaseEntry, Severity, Video
-from gygo_server.store import dataset_file, keys
+from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store.bucket import Bucket, S3Settings
-
-SQLITE = "application/vnd.sqlite3"
-
-#: Lost races for ``dataset.json`` before a publication gives up.
-RACES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What to publish, and as what. ``title`` and the three after it are the data set's: None keeps what it has.
-
-    ``source`` is a folder here or the files of a source elsewhere; the work is done by ``workers`` processes here, or
-    by those of the Dask cluster whose ``scheduler`` is named.
-    """
-
-    source: Path | SourceFiles
-    dataset: str
-    release: str
-    title: str | None = None
-    description: str | None = None
-    license: str | None = None
-    homepage: str | None = None
-    labels: Path | None = None
-    masks: MaskKind | None = None
-    fps: float | None = None
-    workers: int = 2
-    scheduler: str | None = None
-    leave_out_faulty: bool = False
-
-    def __post_init__(self) -> None:
-        for kind, value in (("dataset", self.dataset), ("release", self.release)):
-            if not SLUG.fullmatch(value):
-                raise PublicationError(
-                    f"{kind} {value!r}: use 1 to 64 of a-z, 0-9, '.', '_', '-', and begin with a letter or digit"
-                )
-        if self.release in RESERVED_RELEASES:
-            raise PublicationError(f"release {self.release!r}: this word stands for the newest release in URLs")
-        if self.fps is not None and not 0 < self.fps < math.inf:
-            raise PublicationError(f"fps {self.fps}: a number of frames a second is needed")
-        for name in ("title", "description", "license", "homepage"):
-            require_unicode(name, getattr(self, name))
-
-    @property
-    def files(self) -> SourceFiles:
-        # Workers on other machines have another working directory.
-        return LocalFiles(self.source.absolute()) if isinstance(self.source, Path) else self.source
-
-
-@dataclass(slots=True)
-class Report:
-    """What a publication found and did.
-
-    ``published`` is False after a dry run, or when the release was there before; ``described``: the dataset's title
-    and so on were changed to what was told; ``renewed``: its catalogue is now one of this version.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    videos: int = 0
-    left_out: list[str] = field(default_factory=list)
-    splits: dict[str, str] = field(default_factory=dict)
-    transfer: Transfer = field(default_factory=Transfer)
-    published: bool = False
-    described: bool = False
-    renewed: bool = False
-
-    @property
-    def faults(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.severity is Severity.FAULT]
 
 
 def publish(publication: Publication, bucket: Bucket, state: Path, progress: Progress) -> Report:
@@ -137,12 +71,12 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
         ):
             scratch = Path(name)
             report, videos = _check(publication, journal, workers, progress)
-            content = _Content(publication, report, videos, journal)
-            built, before = scratch / "catalogue.sqlite", _before(publication, bucket, dataset, scratch, progress)
-            _build_catalogue(content, built, before, progress)
-            published = _fetch_catalogue(bucket, publication.dataset, entry, scratch) if entry else None
+            content = Content(publication, report, videos, journal)
+            built, before = scratch / "catalogue.sqlite", find_before(publication, bucket, dataset, scratch, progress)
+            build_catalogue(content, built, before, progress)
+            published = fetch_catalogue(bucket, publication.dataset, entry, scratch) if entry else None
             if published:
-                _require_equal(built, published, publication.release)
+                require_equal(built, published, publication.release)
             # Also for a release that is there: what the bucket has lost since is brought again.
             report.transfer = upload(publication.dataset, publication.files, videos, journal, bucket, workers, progress)
             if entry and published:
@@ -157,18 +91,6 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
     return report
 
 
-def require_unicode(name: str, text: str | None) -> None:
-    """Refuse text that JSON cannot hold: a command line's bytes that are not UTF-8.
-
-    Raises:
-        PublicationError: it is not.
-    """
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError:
-        raise PublicationError(f"{name}: not UTF-8 text") from None
-
-
 def dry_run(publication: Publication, state: Path, progress: Progress) -> Report:
     """Check a source, all of it, and publish nothing. Faults are in the report."""
     with state_folder(state, f"{publication.dataset}+{publication.release}+dry-run") as folder:
@@ -180,32 +102,6 @@ def dry_run(publication: Publication, state: Path, progress: Progress) -> Report
             report, _ = _check(replace(publication, leave_out_faulty=True), journal, workers, progress)
         shutil.rmtree(folder)
     return report
-
-
-def read_dataset(bucket: Bucket, dataset: str) -> tuple[Dataset | None, str | None]:
-    """The dataset as the bucket has it now and its entity tag; two Nones when there is none yet."""
-    stored = bucket.find(keys.dataset_file(dataset))
-    if stored is None:
-        return None, None
-    return dataset_file.decode(stored.content, dataset), stored.etag
-
-
-def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:
-    """A published catalogue, fetched into ``folder`` and verified."""
-    return Catalogue(_fetch_catalogue(bucket, dataset, entry, folder), connections=2)
-
-
-def is_current(bucket: Bucket, dataset: str, entry: ReleaseEntry) -> bool:
-    """Whether a release's catalogue is of the schema that this version reads; if not, publishing it again renews it."""
-    with TemporaryDirectory(prefix="gygo-") as folder:
-        return schema_of(_fetch_catalogue(bucket, dataset, entry, Path(folder))) == SCHEMA_VERSION
-
-
-def _fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:
-    path = folder / f"{entry.catalogue_sha256}.sqlite"
-    with path.open("wb") as file:
-        bucket.download(keys.catalogue(dataset, entry.id, entry.catalogue_sha256), file, entry.catalogue_sha256)
-    return path
 
 
 def _state_name(publication: Publication, bucket: Bucket) -> str:
@@ -257,92 +153,9 @@ def _check(
     return report, videos
 
 
-class _Content(NamedTuple):
-    """What a release is made of."""
-
-    publication: Publication
-    report: Report
-    videos: list[SourceVideo]
-    journal: Journal
-
-
-class _Before(NamedTuple):
-    """The release that a new one comes from, and its catalogue; None for one that cannot be read any more."""
-
-    release: str
-    catalogue: Path | None
-
-
-def _build_catalogue(content: _Content, path: Path, before: _Before | None, progress: Progress) -> None:
-    publication, report = content.publication, content.report
-    progress.stage("building the catalogue", len(content.videos))
-    with CatalogueBuilder(path, before.catalogue if before else None) as builder:
-        for source in content.videos:
-            builder.add(_video(source, content.journal, publication.fps))
-            progress.advance()
-        counted = builder.tally(report.splits)
-        builder.finish(
-            {
-                "dataset": publication.dataset,
-                "id": publication.release,
-                "license": publication.license,
-                "default_resolution": _default_resolution(counted["resolutions"]),
-                **counted,
-                "left_out": [
-                    {"video": fault.video, "code": fault.code, "path": fault.path, "message": fault.message}
-                    for fault in report.faults
-                    if fault.video is not None
-                ],
-            }
-        )
-
-
-def _video(source: SourceVideo, journal: Journal, fps: float | None) -> Video:
-    return Video(
-        name=source.name,
-        archives=tuple(journal.archives(source.name)),
-        splits=source.splits,
-        category=source.category,
-        attributes=source.attributes,
-        object_categories=source.object_categories,
-        fps=fps,
-    )
-
-
-def _default_resolution(resolutions: list[dict[str, Any]]) -> str:
-    """480p where there is one, as everybody trains on it; else the resolution that most videos have."""
-    names = {each["resolution"]: each["videos"] for each in resolutions}
-    return "480p" if "480p" in names else max(sorted(names), key=lambda name: names[name])
-
-
-def _before(
-    publication: Publication, bucket: Bucket, dataset: Dataset | None, folder: Path, progress: Progress
-) -> _Before | None:
-    """The newest release that was published before this one, if any is served."""
-    releases = dataset.releases if dataset else ()
-    earlier = takewhile(lambda entry: entry.id != publication.release, releases)
-    entry = next((entry for entry in reversed(list(earlier)) if entry.withdrawn_at is None), None)
-    if entry is None:
-        return None
-    path = _fetch_catalogue(bucket, publication.dataset, entry, folder)
-    if schema_of(path) != SCHEMA_VERSION:
-        progress.say(f"{entry.id} was published by an older version: what has changed since is not worked out")
-        return _Before(entry.id, None)
-    return _Before(entry.id, path)
-
-
-def _require_equal(built: Path, published: Path, release: str) -> None:
-    with closing(digests(published)) as theirs, closing(digests(built)) as ours:
-        if any(one != other for one, other in zip_longest(theirs, ours)):
-            raise AlreadyPublishedError(
-                f"release {release!r} is published with other content, and a release never changes: "
-                "publish this source as a new release"
-            )
-
-
 def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path) -> None:
     """Put a catalogue of this version in the place of one of an older version, which says the same."""
-    renewed = replace(_upload_catalogue(built, publication, bucket), published_at=entry.published_at)
+    renewed = replace(upload_catalogue(built, publication, bucket), published_at=entry.published_at)
 
     def change(dataset: Dataset | None) -> Dataset:
         if dataset is None or dataset.release(entry.id) not in (entry, renewed):
@@ -353,33 +166,22 @@ def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built:
 
 
 def _publish_catalogue(
-    content: _Content, built: Path, before: _Before | None, bucket: Bucket, progress: Progress
+    content: Content, built: Path, before: Before | None, bucket: Bucket, progress: Progress
 ) -> None:
     """Upload the catalogue and name the release; build it anew when another was published in the meantime."""
     publication = content.publication
     for _ in range(RACES):
-        entry = _upload_catalogue(built, publication, bucket)
+        entry = upload_catalogue(built, publication, bucket)
         try:
             _name_release(publication, bucket, entry, before.release if before else None)
         except _OvertakenError:
             progress.say("another release was published in the meantime: working out what has changed since that one")
             dataset, _ = read_dataset(bucket, publication.dataset)
-            before = _before(publication, bucket, dataset, built.parent, progress)
-            _build_catalogue(content, built, before, progress)
+            before = find_before(publication, bucket, dataset, built.parent, progress)
+            build_catalogue(content, built, before, progress)
             continue
         return
     raise PublicationError(f"{publication.dataset}: others publish all the time; try again")
-
-
-def _upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> ReleaseEntry:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    size = path.stat().st_size
-    key = keys.catalogue(publication.dataset, publication.release, sha256)
-    if not bucket.holds(key, size, sha256):
-        bucket.put_file(key, path, sha256, SQLITE)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return ReleaseEntry(publication.release, now, sha256, size)
 
 
 class _OvertakenError(Exception):
@@ -422,15 +224,3 @@ def _describe_anew(publication: Publication, bucket: Bucket) -> bool:
         return False
     change_dataset(bucket, publication.dataset, lambda now: replace(now or found, **told))
     return True
-
-
-def change_dataset(bucket: Bucket, dataset: str, change: Callable[[Dataset | None], Dataset]) -> None:
-    """Write ``dataset.json`` anew if nobody else has since it was read; otherwise read it again and try again."""
-    for _ in range(RACES):
-        found, etag = read_dataset(bucket, dataset)
-        try:
-            bucket.put(keys.dataset_file(dataset), dataset_file.encode(change(found)), replaces=etag)
-        except PreconditionFailedError:
-            continue
-        return
-    raise PublicationError(f"{dataset}: dataset.json is written by others all the time; try again")

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from gygo_server.catalogue.reader import ArchiveRow, Catalogue
 from gygo_server.errors import CorruptObjectError, NotFoundError, ObjectNotFoundError, PublicationError
+from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Progress
-from gygo_server.ingest.publish import change_dataset, open_catalogue, read_dataset, require_unicode
+from gygo_server.ingest.publication import require_unicode
 from gygo_server.model import Dataset, Member, ReleaseEntry
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket

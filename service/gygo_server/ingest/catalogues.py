@@ -1,0 +1,138 @@
+"""A release's catalogue between the journal and the bucket: built, fetched, compared, uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import takewhile, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from gygo_server.catalogue.builder import CatalogueBuilder
+from gygo_server.catalogue.connections import digests, schema_of
+from gygo_server.catalogue.reader import Catalogue
+from gygo_server.catalogue.schema import SCHEMA_VERSION
+from gygo_server.errors import AlreadyPublishedError
+from gygo_server.formats.source import SourceVideo
+from gygo_server.ingest.journal import Journal
+from gygo_server.ingest.progress import Progress
+from gygo_server.ingest.publication import Publication, Report
+from gygo_server.model import Dataset, ReleaseEntry, Video
+from gygo_server.store import keys
+from gygo_server.store.bucket import Bucket
+
+SQLITE = "application/vnd.sqlite3"
+
+
+class Content(NamedTuple):
+    """What a release is made of."""
+
+    publication: Publication
+    report: Report
+    videos: list[SourceVideo]
+    journal: Journal
+
+
+class Before(NamedTuple):
+    """The release that a new one comes from, and its catalogue; None for one that cannot be read any more."""
+
+    release: str
+    catalogue: Path | None
+
+
+def build_catalogue(content: Content, path: Path, before: Before | None, progress: Progress) -> None:
+    publication, report = content.publication, content.report
+    progress.stage("building the catalogue", len(content.videos))
+    with CatalogueBuilder(path, before.catalogue if before else None) as builder:
+        for source in content.videos:
+            builder.add(_video(source, content.journal, publication.fps))
+            progress.advance()
+        counted = builder.tally(report.splits)
+        builder.finish(
+            {
+                "dataset": publication.dataset,
+                "id": publication.release,
+                "license": publication.license,
+                "default_resolution": _default_resolution(counted["resolutions"]),
+                **counted,
+                "left_out": [
+                    {"video": fault.video, "code": fault.code, "path": fault.path, "message": fault.message}
+                    for fault in report.faults
+                    if fault.video is not None
+                ],
+            }
+        )
+
+
+def _video(source: SourceVideo, journal: Journal, fps: float | None) -> Video:
+    return Video(
+        name=source.name,
+        archives=tuple(journal.archives(source.name)),
+        splits=source.splits,
+        category=source.category,
+        attributes=source.attributes,
+        object_categories=source.object_categories,
+        fps=fps,
+    )
+
+
+def _default_resolution(resolutions: list[dict[str, Any]]) -> str:
+    """480p where there is one, as everybody trains on it; else the resolution that most videos have."""
+    names = {each["resolution"]: each["videos"] for each in resolutions}
+    return "480p" if "480p" in names else max(sorted(names), key=lambda name: names[name])
+
+
+def find_before(
+    publication: Publication, bucket: Bucket, dataset: Dataset | None, folder: Path, progress: Progress
+) -> Before | None:
+    """The newest release that was published before this one, if any is served."""
+    releases = dataset.releases if dataset else ()
+    earlier = takewhile(lambda entry: entry.id != publication.release, releases)
+    entry = next((entry for entry in reversed(list(earlier)) if entry.withdrawn_at is None), None)
+    if entry is None:
+        return None
+    path = fetch_catalogue(bucket, publication.dataset, entry, folder)
+    if schema_of(path) != SCHEMA_VERSION:
+        progress.say(f"{entry.id} was published by an older version: what has changed since is not worked out")
+        return Before(entry.id, None)
+    return Before(entry.id, path)
+
+
+def require_equal(built: Path, published: Path, release: str) -> None:
+    with closing(digests(published)) as theirs, closing(digests(built)) as ours:
+        if any(one != other for one, other in zip_longest(theirs, ours)):
+            raise AlreadyPublishedError(
+                f"release {release!r} is published with other content, and a release never changes: "
+                "publish this source as a new release"
+            )
+
+
+def upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> ReleaseEntry:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size = path.stat().st_size
+    key = keys.catalogue(publication.dataset, publication.release, sha256)
+    if not bucket.holds(key, size, sha256):
+        bucket.put_file(key, path, sha256, SQLITE)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return ReleaseEntry(publication.release, now, sha256, size)
+
+
+def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:
+    """A published catalogue, fetched into ``folder`` and verified."""
+    return Catalogue(fetch_catalogue(bucket, dataset, entry, folder), connections=2)
+
+
+def is_current(bucket: Bucket, dataset: str, entry: ReleaseEntry) -> bool:
+    """Whether a release's catalogue is of the schema that this version reads; if not, publishing it again renews it."""
+    with TemporaryDirectory(prefix="gygo-") as folder:
+        return schema_of(fetch_catalogue(bucket, dataset, entry, Path(folder))) == SCHEMA_VERSION
+
+
+def fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:
+    path = folder / f"{entry.catalogue_sha256}.sqlite"
+    with path.open("wb") as file:
+        bucket.download(keys.catalogue(dataset, entry.id, entry.catalogue_sha256), file, entry.catalogue_sha256)
+    return path
