@@ -147,7 +147,7 @@ _NOTES = """What the lines mean:
   where a ranged GET costs it 1.9, and an epoch reads all of them in the end; `wrk` itself, with nothing done to the
   bytes, is only a quarter faster than it. With an empty `cache_dir` ours does the same by whole archives. What random
   ranges give instead is the first clips at once (`first_60_vs_mosaicml`) and no disk. Tried on the way to the limit:
-  urllib3 (0.23 ms of processor time for 313 KB), `http.client` (0.14), reading into the clip's buffer (0.10); signed URLs
-  used again; more clips ahead; as many decoding threads as cores.
+  urllib3 (0.23 ms of processor time for 313 KB), `http.client` (0.14), reading into the clip's buffer (0.10); signed
+  URLs used again; more clips ahead; as many decoding threads as cores.
 * Ratios are medians of the rounds' ratios, so they need not be the ratios of the medians.
 """

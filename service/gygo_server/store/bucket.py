@@ -20,13 +20,12 @@ from botocore.config import Config
 from gygo_server.errors import (
     CorruptObjectError,
     ObjectNotFoundError,
-    PreconditionFailedError,
     StoreError,
     StoreRefusedError,
     StoreSilentError,
-    StoreUnavailableError,
 )
 from gygo_server.store.outage import Outage
+from gygo_server.store.s3_errors import translated
 from gygo_server.store.sigv4 import Credentials, Place
 
 if TYPE_CHECKING:
@@ -44,24 +43,9 @@ PART_BYTES = 256 << 20
 #: For what is known by its content.
 IMMUTABLE = "public, max-age=31536000, immutable"
 
-_NOT_FOUND = frozenset({"NoSuchKey", "NotFound", "404"})
-_LOST_RACE = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_BEYOND_END = frozenset({"InvalidRange", "416"})
-#: Nobody there, or nobody who speaks in time. A stream that breaks off is not among them: somebody was there.
-_SILENCE = (
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ReadTimeoutError,
-)
+
 #: An object's key that any endpoint's rules leave as it is.
 _PROBE = "probe"
-#: What no waiting mends. botocore raises a bare ValueError for an endpoint that is no address.
-_WRONG_SETTINGS = (
-    botocore.exceptions.ParamValidationError,
-    botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.ConfigParseError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +270,7 @@ class Bucket:
         """Where its objects are for users: botocore's rules say it, whatever the endpoint, region and name."""
         # The rules do not look at the key, so one URL that botocore signs tells it for all of them.
         if self._place is None:
-            with _translated(self.settings.bucket):
+            with translated(self.settings.bucket):
                 parameters = {"Bucket": self.settings.bucket, "Key": _PROBE}
                 url = self._client(public=True).generate_presigned_url("get_object", Params=parameters)
                 self._place = Place.of_signed(url, _PROBE)
@@ -298,7 +282,7 @@ class Bucket:
         Raises:
             StoreRefusedError, StoreUnavailableError: there are none, or they cannot be renewed.
         """
-        with _translated(self.settings.bucket):
+        with translated(self.settings.bucket):
             connections = self._connections()
             with connections.lock:
                 found = connections.session.get_credentials()
@@ -318,7 +302,7 @@ class Bucket:
         """Around what asks the store: its errors as ours, and no waiting for a store that is known to be silent."""
         self._outage.refuse()
         try:
-            with _translated(key, missing=missing):
+            with translated(key, missing=missing):
                 yield
         except StoreSilentError as error:
             self._outage.began(error)
@@ -381,48 +365,6 @@ def _end_of(credentials: botocore.credentials.Credentials) -> float | None:
     """When they end (Unix time), None when that is not known: botocore tells nobody, so this looks inside."""
     ends = getattr(credentials, "_expiry_time", None)
     return None if ends is None else ends.timestamp()
-
-
-@contextmanager
-def _translated(key: str, *, missing: str = "object") -> Iterator[None]:
-    """botocore's and the connection's exceptions as ours, most specific first."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        raise _refusal(error, key, missing) from error
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-        raise StoreRefusedError("no S3 credentials were found (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)") from error
-    except RuntimeError as error:
-        if "expired" not in str(error):
-            raise
-        # botocore has no better name for it.
-        raise StoreRefusedError("the S3 credentials have ended, and there are no new ones") from error
-    except _WRONG_SETTINGS as error:
-        raise StoreRefusedError(f"the settings of the store cannot work: {error}".replace("\n", " ")) from error
-    except _SILENCE as error:
-        raise StoreSilentError(f"the store gives no answer ({type(error).__name__})") from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-        raise StoreUnavailableError(f"the store gives no answer ({type(error).__name__})") from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise StoreUnavailableError(f"the store cannot be used ({type(error).__name__})") from error
-
-
-def _refusal(error: botocore.exceptions.ClientError, key: str, missing: str) -> StoreError:
-    """An answer of the store that is an error, as ours."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == "NoSuchBucket" or (code in _NOT_FOUND and missing == "bucket"):
-        return StoreRefusedError("the store has no such bucket")
-    if code in _NOT_FOUND:
-        return ObjectNotFoundError(f"{key}: no such object in the bucket")
-    if code in _LOST_RACE:
-        return PreconditionFailedError(f"{key}: written by somebody else in the meantime")
-    if code in _BEYOND_END:
-        return CorruptObjectError(f"{key}: the object is shorter than it was published")
-    if status >= 500 or code in {"SlowDown", "RequestTimeout", "Throttling"}:
-        return StoreUnavailableError(f"the store answers {status} {code}")
-    why = code if code != str(status) else "see the credentials and what they may do" if status == 403 else ""
-    return StoreRefusedError(f"the store refuses: {status} {why}".rstrip())
 
 
 def _base64(sha256: str) -> str:
