@@ -106,8 +106,8 @@ def post_downloads(query: dict[str, Any], body: dict[str, Any], release: Release
     """Get signed URLs of archives, of all videos that the filters select or of those in the body.
 
     In one list, streamed, whose URLs are all of one release and good until one time: JSON lines, a Metalink for
-    `aria2c -M`, a list of URLs, or a configuration for `curl -K`. Or, with `limit`, in pages: send the same body to
-    `next`.
+    `aria2c -M`, URLs for `wget --content-disposition -i`, or a configuration for `curl -K`. Or, with `limit`, in pages:
+    send the same body to `next`.
     """
     return _answer(query, release, body.get("videos"))
 

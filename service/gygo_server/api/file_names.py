@@ -7,6 +7,9 @@ from hashlib import sha256
 #: Bytes that a file system takes are 255 almost everywhere; programs add to a name while they download.
 MAX_BYTES = 240
 
+#: What Windows takes in no name, and ``&``, which aria2c leaves escaped as it stands in a Metalink.
+_NOT_IN_NAMES = str.maketrans(dict.fromkeys('"&*/<>?\\|', "_"))
+
 
 def archive_name(dataset: str, release: str, video: str, resolution: str, *, alike: bool = False) -> str:
     """That of a video's archive; ``alike``: another video would have the same, so tell them apart."""
@@ -19,10 +22,12 @@ def clip_name(dataset: str, release: str, video: str, resolution: str, first: in
 
 
 def _name(dataset: str, release: str, video: str, end: str, *, alike: bool = False) -> str:
-    """A name of one part and at most MAX_BYTES, of what can be seen; where that leaves something out, a digest of the
-    video's id is in it."""
+    """A name that can be seen and that every file system takes; with a digest of the video's id where that leaves
+    something out."""
     whole = f"{dataset}-{release}-{video.replace(':', '-')}"
-    name = whole if whole.isprintable() else "".join(each if each.isprintable() else "_" for each in whole)
+    name = whole.translate(_NOT_IN_NAMES)
+    if not name.isprintable():
+        name = "".join(each if each.isprintable() else "_" for each in name)
     if name == whole and not alike and len(f"{name}{end}".encode()) <= MAX_BYTES:
         return f"{name}{end}"
     end = f"-{sha256(video.encode()).hexdigest()[:8]}{end}"
