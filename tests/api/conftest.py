@@ -81,6 +81,27 @@ def clip_tree(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return tree
 
 
+@pytest.fixture(scope="session")
+def download_tree(bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The release `r1` of the dataset `downloads`: videos whose names are a trial for formats of lists."""
+    root = tmp_path_factory.mktemp("downloads")
+    both = ("480p", "original")
+    clips = [
+        Clip("batch-1/a", ((1,), (1, 2)), "toys", ("blur", "occlusion"), ("train",), resolutions=both),
+        Clip("batch-1-a", ((1,),) * 3, "clothes", ("blur",), ("val",)),
+        Clip('say "hi" & <go>', ((1,),), "clothes", (), ("train",)),
+        Clip("ä b/ü 100% é", ((1, 2), (3,)), None, (), ("val",)),
+        Clip("[1-3]{a,b}#1 ~'=x", ((1,),), "toys"),
+        Clip("only/original", ((1,),), resolutions=("original",)),
+        Clip("no\u200bsuch\uffffcharacter", ((1,),)),
+        Clip("plain", (None,) * 4, "models", (), ("train",)),
+        Clip(LONG_NAME, ((1,),) * 2),
+    ]
+    tree = Tree(root / "source", clips, seed=43000)
+    publish(Publication(tree.root, "downloads", "r1", workers=1, fps=5), bucket, root / "state", Silent())
+    return tree
+
+
 @pytest.fixture
 def lose(bucket: Bucket, api: CheckedClient) -> Callable[..., None]:
     """Takes a video's archive away from the bucket, or puts other bytes in its place, as nothing but a mishap does."""

@@ -83,7 +83,7 @@ class Service:
             connection = pool.pool.get(block=False)  # type: ignore[union-attr]
             local = connection.sock.getsockname()[1]
             pool.pool.put(connection, block=False)  # type: ignore[union-attr]
-            if self._owner(local) == worker:
+            if self.owner(local) == worker:
                 return pool
             pool.close()
         raise AssertionError(f"worker {worker} took no connection")
@@ -96,7 +96,7 @@ class Service:
                 found.append(json.loads(line))
         return found
 
-    def _owner(self, client_port: int) -> int | None:
+    def owner(self, client_port: int) -> int | None:
         """The worker that holds the server's end of a connection."""
         wanted = f"0100007F:{self.port:04X} 0100007F:{client_port:04X}"
         inodes = {

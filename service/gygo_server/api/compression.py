@@ -5,11 +5,15 @@ from __future__ import annotations
 from flask import Flask, Response, request
 from flask_compress import Compress
 
+from gygo_server.api.download_lists import FORMATS
+
 
 def register(app: Flask) -> None:
     """Compress text and JSON as the client accepts it. The encodings' entity tags differ by a suffix (`tag:br`)."""
     app.config["COMPRESS_REGISTER"] = False
+    app.config["COMPRESS_ALGORITHM_STREAMING"] = app.config["COMPRESS_ALGORITHM"] = ["zstd", "br", "gzip", "deflate"]
     compress = Compress(app)
+    compress.compress_mimetypes_set |= {each.media_type for each in FORMATS.values()}
 
     @app.after_request
     def after(response: Response) -> Response:

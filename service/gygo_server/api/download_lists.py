@@ -53,14 +53,14 @@ def _ndjson(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
 
 
 def _uri_list(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
-    """RFC 2483, section 5."""
-    yield f"# {about.release}, until {about.expires_at}\r\n".encode()
+    """RFC 2483, section 5; without its comments, which ``wget -i`` takes for URLs, and fails."""
+    del about
     for lot in lots:
         yield "".join([f"{each.url}\r\n" for each in lot]).encode()
 
 
 def _metalink(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
-    """RFC 5854."""
+    """RFC 5854, which wants a file; without any, `aria2c` says that there is nothing to download, and is content."""
     yield (
         '<?xml version="1.0" encoding="UTF-8"?>\n<metalink xmlns="urn:ietf:params:xml:ns:metalink">\n'
         f"  <generator>gygo-server/{__version__}</generator>\n"
@@ -69,7 +69,7 @@ def _metalink(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
         yield "".join(
             [
                 f'  <file name="{_attribute(each.file)}">\n'
-                f"    <identity>{escape(each.id)}</identity>\n"
+                f"    <identity>{escape(each.id).translate(_NOT_XML)}</identity>\n"
                 f"    <description>{about.release}, to be fetched until {about.expires_at}</description>\n"
                 f"    <size>{each.bytes}</size>\n"
                 f'    <hash type="sha-256">{each.sha256}</hash>\n'
@@ -82,10 +82,14 @@ def _metalink(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
 
 
 def _curl(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
-    """What ``curl --config`` reads (curl(1), "-K")."""
-    yield f"# {about.release}, until {about.expires_at}\nparallel\nfail\n".encode()
+    """What ``curl --config`` reads (curl(1), "-K"). One after the other, it would only tell of the last that fails."""
+    yield f"# {about.release}, until {about.expires_at}\nparallel\nfail\ngloboff\n".encode()
     for lot in lots:
         yield "".join([f'url = "{_quoted(each.url)}"\noutput = "{_quoted(each.file)}"\n' for each in lot]).encode()
+
+
+#: What a video's name may hold and XML 1.0 may not (its section 2.2).
+_NOT_XML = str.maketrans(dict.fromkeys("\ufffe\uffff", "\ufffd"))
 
 
 def _attribute(text: str) -> str:

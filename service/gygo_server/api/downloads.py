@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from flask import Response, request
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from pyroaring import BitMap
 from werkzeug.exceptions import NotAcceptable
 
@@ -62,6 +62,11 @@ class DownloadsQuery(VideosFilterQuery):
         metadata={"description": "Where the page begins: taken from `next` of the page before, as it is."},
     )
 
+    @validates_schema
+    def _check_format(self, asked: dict[str, Any], **_: Any) -> None:
+        if "format" in asked and not asked.keys().isdisjoint({"limit", "cursor"}):
+            raise ValidationError("a page is JSON: leave out `format`, or `limit` and `cursor`", "format")
+
 
 class DownloadsBody(Schema):
     videos = BoundedList(
@@ -101,11 +106,10 @@ def post_downloads(query: dict[str, Any], body: dict[str, Any], release: Release
     """Get signed URLs of archives, of all videos that the filters select or of those in the body.
 
     In one list, streamed, whose URLs are all of one release and good until one time: JSON lines, a Metalink for
-    `aria2c -M`, a list of URLs, or a configuration for `curl -K`. Or, with `limit`, in pages: send the same body to
-    `next`.
+    `aria2c -M`, URLs for `wget --content-disposition -i`, or a configuration for `curl -K`. Or, with `limit`, in pages:
+    send the same body to `next`.
     """
-    wanted = _wanted(release, body["videos"], query.get("resolution")) if "videos" in body else None
-    return _answer(query, release, wanted)
+    return _answer(query, release, body.get("videos"))
 
 
 @blueprint.route("/downloads")
@@ -117,13 +121,16 @@ def get_downloads(query: dict[str, Any], release: Release) -> Response:
     return _answer(query, release, None)
 
 
-def _answer(query: dict[str, Any], release: Release, wanted: BitMap | None) -> Response:
+def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -> Response:
     chosen = video_filter(query, release)
+    wanted = None if videos is None else _wanted(release, videos, query.get("resolution"))
     kind = None if "limit" in query or "cursor" in query else _format(query.get("format"))
     batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
     archives = _Archives(release, chosen, wanted, query.get("resolution"), batch)
     if kind is None:
-        return _page(query, archives)
+        response = _page(query, archives)
+        response.vary.add("Accept")
+        return response
     about = About(f"{release.dataset.id}/{release.entry.id}", batch.expires_at)
     response = Response(kind.write(about, archives.lots()), mimetype=kind.media_type)
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
@@ -168,7 +175,7 @@ class _Archives:
         resolution = self.resolution or catalogue.release["default_resolution"]
         signed = []
         for video, found, sha256, size in catalogue.archives_at(numbers, resolution):
-            file = archive_name(dataset, entry, video, found)
+            file = archive_name(dataset, entry, video, found, alike=video in catalogue.alike)
             signed.append(Download(video, found, file, self.batch.url(sha256, file), size, sha256))
         return signed
 

@@ -151,11 +151,23 @@ class Catalogue:
 
     def numbers_of(self, videos: Sequence[str]) -> list[int | None]:
         """The numbers of videos by their ids, None for those that there are not."""
+        # SQLite's JSON ends a text at NUL; no id holds a slash.
         rows = self._db.rows(
             "SELECT v.n FROM json_each(?) AS j LEFT JOIN videos AS v ON v.id = j.value",
-            [values(videos)],
+            [values([video.replace("\0", "/") for video in videos])],
         )
         return [row[0] for row in rows]
+
+    @cached_property
+    def alike(self) -> frozenset[str]:
+        """Ids that are another's, too, once both have ``-`` for ``:``, as names of files do."""
+        if self._db.first("SELECT 1 FROM videos WHERE instr(id, ':') LIMIT 1") is None:
+            return frozenset()
+        rows = self._db.rows(
+            "SELECT id FROM videos WHERE replace(id, ':', '-') IN "
+            "(SELECT replace(id, ':', '-') AS file FROM videos GROUP BY file HAVING count(*) > 1)"
+        )
+        return frozenset(row[0] for row in rows)
 
     def ids(self, split: str) -> Iterator[str]:
         """Ids of a split's videos, in order."""
