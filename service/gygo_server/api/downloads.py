@@ -172,10 +172,12 @@ class _Archives:
 
     def signed(self, numbers: Sequence[int]) -> list[Download]:
         catalogue, dataset, entry = self.release.catalogue, self.release.dataset.id, self.release.entry.id
-        resolution = self.resolution or catalogue.release["default_resolution"]
+        resolution, alike = self.resolution or catalogue.release["default_resolution"], catalogue.alike
         signed = []
-        for video, found, sha256, size in catalogue.archives_at(numbers, resolution):
-            file = archive_name(dataset, entry, video, found, alike=video in catalogue.alike)
+        for number, (video, found, sha256, size) in zip(
+            numbers, catalogue.archives_at(numbers, resolution), strict=True
+        ):
+            file = archive_name(dataset, entry, video, found, alike=number in alike)
             signed.append(Download(video, found, file, self.batch.url(sha256, file), size, sha256))
         return signed
 

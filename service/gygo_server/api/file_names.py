@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 #: Bytes that a file system takes are 255 almost everywhere; programs add to a name while they download.
 MAX_BYTES = 240
+
+#: Nearly all names: there is nothing to look at more closely.
+_PLAIN = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_BYTES}}}").fullmatch
 
 #: What Windows takes in no name, and ``&``, which aria2c leaves escaped as it stands in a Metalink.
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys('"&*/<>?\\|', "_"))
@@ -25,6 +29,8 @@ def _name(dataset: str, release: str, video: str, end: str, *, alike: bool = Fal
     """A name that can be seen and that every file system takes; with a digest of the video's id where that leaves
     something out."""
     whole = f"{dataset}-{release}-{video.replace(':', '-')}"
+    if not alike and _PLAIN(f"{whole}{end}"):
+        return f"{whole}{end}"
     name = whole.translate(_NOT_IN_NAMES)
     if not name.isprintable():
         name = "".join(each if each.isprintable() else "_" for each in name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import orjson
 
 from gygo_server.catalogue import frame_runs
@@ -22,7 +24,7 @@ from gygo_server.catalogue.documents import (
 )
 from gygo_server.catalogue.lineage import Lineage
 from gygo_server.catalogue.schema import INDEXES, SCHEMA_VERSION, TABLES
-from gygo_server.catalogue.sets import SetWriter
+from gygo_server.catalogue.sets import Set, SetWriter
 from gygo_server.catalogue.words import words_of
 from gygo_server.model import Archive, Video
 
@@ -102,12 +104,18 @@ class CatalogueBuilder:
         self._db.execute("COMMIT")
         self._db.executescript(INDEXES)
         self._db.execute("BEGIN")
-        self._sets.write(self._lineage.write(str(release.get("id"))))
+        self._sets.write([*self._lineage.write(str(release.get("id"))), *self._find_alike()])
         document = {**release, "changes": self._lineage.changes()}
         texts = (orjson.dumps(document).decode(), orjson.dumps(LINKS).decode())
         self._db.execute("INSERT INTO release VALUES (?,?)", texts)
         self._db.execute("COMMIT")
         self._db.close()
+
+    def _find_alike(self) -> Iterator[Set]:
+        """The videos that would have the same file name, which has ``-`` where a name has a slash and an id ``:``."""
+        found = [n for (n,) in self._db.execute(_ALIKE)]
+        if found:
+            yield "alike", "", np.array(found, np.uint32)
 
     def _add_archive(self, archive: Archive) -> None:
         self._a += 1
@@ -136,3 +144,9 @@ class CatalogueBuilder:
                 for run, start in runs
             ),
         )
+
+
+_ALIKE = """
+SELECT n FROM videos WHERE EXISTS (SELECT 1 FROM videos WHERE instr(id, ':')) AND replace(id, ':', '-') IN
+(SELECT replace(id, ':', '-') AS file FROM videos GROUP BY file HAVING count(*) > 1)
+"""

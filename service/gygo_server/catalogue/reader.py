@@ -159,15 +159,9 @@ class Catalogue:
         return [row[0] for row in rows]
 
     @cached_property
-    def alike(self) -> frozenset[str]:
-        """Ids that are another's, too, once both have ``-`` for ``:``, as names of files do."""
-        if self._db.first("SELECT 1 FROM videos WHERE instr(id, ':') LIMIT 1") is None:
-            return frozenset()
-        rows = self._db.rows(
-            "SELECT id FROM videos WHERE replace(id, ':', '-') IN "
-            "(SELECT replace(id, ':', '-') AS file FROM videos GROUP BY file HAVING count(*) > 1)"
-        )
-        return frozenset(row[0] for row in rows)
+    def alike(self) -> BitMap:
+        """The numbers of the videos whose ids are others', too, once both have ``-`` for ``:``, as files' names do."""
+        return self._set("name", "alike", "")
 
     def ids(self, split: str) -> Iterator[str]:
         """Ids of a split's videos, in order."""
