@@ -21,9 +21,9 @@ from benchmarks.epoch_rows import FILES, Row, rows_of
 from benchmarks.peers import world as worlds
 from benchmarks.peers.job import Job, Wanted, World
 from benchmarks.peers.sides import SIDES
+from benchmarks.results_page import PAGE, write_section
 
 REPOSITORY = Path(__file__).parents[1]
-MARKDOWN = Path(__file__).with_name("RESULTS.md")
 RESULTS = Path(__file__).with_name("results") / "epoch.json"
 PEERS = ("boto3", "urllib3", "s3torchconnector", "webdataset", "mosaicml", "litdata")
 #: A measurement that takes longer hangs.
@@ -53,7 +53,7 @@ def main() -> None:
         about = epoch_report.about(world, bench.epoch, options.rounds)
     report = epoch_report.Report(rows, bench.measured, bench.left_out, about)
     print(report.markdown())
-    options.markdown.write_text(report.markdown())
+    write_section(options.markdown, report.markdown())
     options.results.parent.mkdir(exist_ok=True)
     options.results.write_text(json.dumps(report.document(), indent=2) + "\n")
 
@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--peers", default=",".join(PEERS), help=f"some of {','.join(PEERS)}")
     arguments.add_argument("--require-peers", action="store_true", help="a peer that is missing or fails is an error")
     arguments.add_argument("--results", type=Path, default=RESULTS, help="file for the ratios")
-    arguments.add_argument("--markdown", type=Path, default=MARKDOWN, help="file for the table")
+    arguments.add_argument("--markdown", type=Path, default=PAGE, help="file for the table")
     options = arguments.parse_args()
     options.workers = [int(each) for each in options.workers.split(",")]
     options.peers = options.peers.split(",")

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import scale_load, scale_memory, servers
+from benchmarks.results_page import PAGE, write_section
 from benchmarks.scale_build import SHARES, Scale, build_and_publish, folder_of, path_of, release_id
 from benchmarks.scale_load import Answers
 from benchmarks.scale_memory import Held
@@ -77,8 +78,7 @@ def main() -> None:
         }
         _measure_all(stack, report, environment, temporary, folder, options)
     print(report.markdown())
-    if options.markdown:
-        options.markdown.write_text(report.markdown())
+    write_section(options.markdown, report.markdown())
     options.results.parent.mkdir(exist_ok=True)
     options.results.write_text(json.dumps(report.document(), indent=2) + "\n")
 
@@ -203,7 +203,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--only", default="", help="questions that begin so; the ratios are of those with 'all'")
     arguments.add_argument("--without-datasette", action="store_true")
     arguments.add_argument("--results", type=Path, default=RESULTS, help="file for the ratios")
-    arguments.add_argument("--markdown", type=Path, help="file for the tables, which are printed in any case")
+    arguments.add_argument("--markdown", type=Path, default=PAGE, help="file for the tables")
     options = arguments.parse_args()
     if options.videos < MOST:
         arguments.error(f"--videos: at least {MOST:,} are needed")

@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from benchmarks import load, servers
 from benchmarks.published import publish_catalogue
+from benchmarks.results_page import PAGE, write_section
 from gygo_server.api.file_names import archive_name
 from gygo_server.catalogue.builder import CatalogueBuilder
 from gygo_server.cli.seaweedfs import SeaweedFS
@@ -57,6 +58,7 @@ def main() -> None:
     arguments.add_argument("--videos", type=int, default=100_000, help="whose URLs are streamed")
     arguments.add_argument("--without-stream", action="store_true")
     arguments.add_argument("--results", type=Path, default=RESULTS, help="file for the ratios")
+    arguments.add_argument("--markdown", type=Path, default=PAGE, help="file for the tables")
     options = arguments.parse_args()
     seconds = _measure_signers(options.rounds, options.urls)
     ratios = _ratios(seconds, SIGNERS)
@@ -65,7 +67,9 @@ def main() -> None:
         servers.require("curl")
         streamed = _measure_streams(options.rounds, options.videos)
         ratios |= _ratios(streamed, STREAMS)
-    _print(seconds, streamed, ratios)
+    markdown = _markdown(seconds, streamed, ratios)
+    print(markdown)
+    write_section(options.markdown, markdown)
     options.results.parent.mkdir(exist_ok=True)
     medians = {name: statistics.median(rounds) for name, rounds in {**seconds, **streamed}.items()}
     options.results.write_text(
@@ -253,18 +257,41 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; one thread signs"
 
 
-def _print(seconds: dict[str, list[float]], streamed: dict[str, list[float]], ratios: dict[str, Any]) -> None:
-    print(f"\n{'URLs/s in one thread':<42}{'median':>12}{'least':>12}{'most':>12}   ({_machine()})")
+def _markdown(seconds: dict[str, list[float]], streamed: dict[str, list[float]], ratios: dict[str, Any]) -> str:
+    """The section with the tables."""
+    lines = [_HEAD, f"Machine: {_machine()}.", "", "| URLs/s in one thread | median | least | most |", _RULE]
     for name, rounds in seconds.items():
         rates = [1 / each for each in rounds]
-        print(f"{name:<42}{statistics.median(rates):>12,.0f}{min(rates):>12,.0f}{max(rates):>12,.0f}")
+        lines.append(f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} | {max(rates):,.0f} |")
     if streamed:
-        print(f"\n{'seconds an answer':<42}{'median':>12}{'least':>12}{'most':>12}")
+        lines += ["", "| seconds until curl has the answer | median | least | most |", _RULE]
     for name, rounds in streamed.items():
-        print(f"{name:<42}{statistics.median(rounds):>12.3f}{min(rounds):>12.3f}{max(rounds):>12.3f}")
-    print()
-    for name, ratio in ratios.items():
-        print(f"{name:<42}{ratio:>12.3f}")
+        lines.append(f"| {name} | {statistics.median(rounds):.3f} | {min(rounds):.3f} | {max(rounds):.3f} |")
+    lines += ["", "| ratio, median over the rounds | |", "| --- | ---: |"]
+    lines += [f"| `{name}` | {ratio:.2f} |" for name, ratio in ratios.items()]
+    return "\n".join([*lines, "", _NOTES])
+
+
+_RULE = "| --- | ---: | ---: | ---: |"
+
+_HEAD = """\
+# Signed URLs
+
+Written by `make bench-sign`; the ratios count, not the figures.
+"""
+
+_NOTES = """\
+What the lines mean:
+
+* URLs of archives with a file name (`response-content-disposition`), of another archive each time. boto3 signs by
+  `generate_presigned_url`, with one client; `SignedUrls.archive` is what a redirect to an archive calls, `Batch.url`
+  what a list of downloads does.
+* The answer is a line of JSON for each of 100,000 videos (75 MB): looked up in the catalogue, signed and written by one
+  thread of a gunicorn worker, and fetched by `curl` over loopback. The bare Flask views, on the same gunicorn, yield
+  the same bytes from memory: a line at a time, as a view is first written, or in blocks of 64 KiB, which is hardly more
+  than the kernel's copying. `stream_vs_bare_view` is against the first, `stream_vs_bare_blocks` against the second:
+  nothing that makes a signature a line, two hashes and a lookup, comes near that one.
+"""
 
 
 if __name__ == "__main__":
