@@ -45,7 +45,7 @@ def statements(api: CheckedClient) -> Iterator[list[str]]:
     """The SQL that the application runs meanwhile."""
     found: list[str] = []
     services: Services = api.application.extensions[EXTENSION]
-    connections = [db for each in services.library._catalogues.values() for db in each._idle.queue]
+    connections = [db for each in services.library._catalogues.values() for db in each._db._idle.queue]
     assert connections
     for db in connections:
         db.set_trace_callback(found.append)
