@@ -113,7 +113,8 @@ def _table_sizes(path: Path) -> dict[str, int]:
     """Bytes of each table and index, the biggest first (https://sqlite.org/dbstat.html)."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
-        sizes = db.execute("SELECT name, pgsize FROM dbstat WHERE aggregate=TRUE ORDER BY pgsize DESC")
+        # Page by page: its own sums end at 2 GiB.
+        sizes = db.execute("SELECT name, sum(pgsize) AS bytes FROM dbstat GROUP BY name ORDER BY bytes DESC")
         return dict(sizes.fetchall())
     finally:
         db.close()

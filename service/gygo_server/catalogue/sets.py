@@ -17,6 +17,9 @@ from gygo_server.catalogue.schema import SORTS
 #: A beginning that so many words or fewer have needs no set of its own: theirs are united when it is asked for.
 FEW_WORDS = 16
 
+#: Rows that are Python's at a time.
+ROWS = 10_000
+
 #: Of each video, the numbers that orders go by.
 NUMBERS = SORTS[1:]
 
@@ -60,8 +63,10 @@ class SetWriter:
         for sort, values in numbers.items():
             order = np.argsort(values, kind="stable")  # equal ones stay in the order of names
             counted = np.arange(1, len(order) + 1, dtype=np.uint32)
-            rows = zip(repeat(sort), counted.tolist(), (order + 1).tolist(), values[order].tolist())
-            self._db.executemany("INSERT INTO orders VALUES (?,?,?,?)", rows)
+            for start in range(0, len(order), ROWS):
+                lot = slice(start, start + ROWS)
+                rows = zip(repeat(sort), counted[lot].tolist(), (order[lot] + 1).tolist(), values[order[lot]].tolist())
+                self._db.executemany("INSERT INTO orders VALUES (?,?,?,?)", rows)
             ranks[sort] = np.empty(len(order), np.uint32)
             ranks[sort][order] = counted
         return ranks
