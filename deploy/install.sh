@@ -3,4 +3,4 @@
 # Usage: install.sh SOURCE TARGET UV
 set -eu
 source=$1 target=$2 uv=$3
-UV_PROJECT_ENVIRONMENT=$target "$uv" sync --project "$source" --quiet --locked --no-dev --no-editable
+UV_PROJECT_ENVIRONMENT=$target "$uv" sync --project "$source" --quiet --locked --no-dev --no-editable --extra cloudfront

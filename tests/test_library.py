@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import shutil
@@ -9,6 +10,7 @@ import socket
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +23,8 @@ from catalogues import build, make_video
 from tcp_gate import Gate
 
 from gygo_server import library as library_module
+from gygo_server.catalogue.reader import Catalogue
+from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import (
     CorruptObjectError,
@@ -542,6 +546,49 @@ def test_a_release_that_could_not_be_fetched_is_tried_again(
         library.release("coming-2", "r1")
     gate.open()
     assert soon(lambda: _video_of(library, "coming-2"), lambda video: video is not None)
+
+
+def test_without_another_thread_a_release_is_refused_for_now(
+    publisher: Publisher, library_of: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.publish("coming-3", "r1", "a")
+    library = library_of()
+    library.datasets()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="no room here"):
+                library.release("coming-3", "r1")
+    assert library.release("coming-3", "r1").catalogue.video("a") is not None
+
+
+def test_of_open_catalogues_the_one_not_used_for_longest_closes_at_once(
+    publisher: Publisher, library_of: Callable[..., Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "OPEN_CATALOGUES", 2)
+    for number in range(4):
+        publisher.publish("many-1", f"r{number}", "a")
+    library = library_of(refresh_seconds=3600)
+
+    def catalogue(number: int) -> weakref.ref[Catalogue]:
+        found = library.release("many-1", f"r{number}").catalogue
+        assert found.video("a") is not None
+        assert found.count(VideoFilter(q="a")) == 1
+        return weakref.ref(found)
+
+    used, other = catalogue(0), catalogue(1)
+    gc.disable()
+    try:
+        for number in (2, 0, 3, 0):
+            catalogue(number)
+        assert used() is not None, "it was used all the time"
+        assert other() is None, "nobody needs to look for garbage to close it"
+    finally:
+        gc.enable()
 
 
 def _video_of(library: Library, dataset: str) -> str | None:

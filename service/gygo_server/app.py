@@ -35,6 +35,9 @@ from gygo_server.store.signed_urls import SignedUrls
 #: A readiness check that takes longer is given up by whoever asks.
 PROBE_SECONDS = 2.0
 
+#: Connections to each open catalogue, at most: each is a descriptor, and is needed for a fraction of a millisecond.
+CATALOGUE_CONNECTIONS = 4
+
 #: A question in a request's body is at most so long: a thousand clips are a hundredth of it.
 MAX_QUESTION_BYTES = 4 << 20
 
@@ -66,7 +69,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
             settings.cache_dir,
             catalogue_bytes=settings.catalogue_cache_bytes,
             refresh_seconds=settings.refresh_seconds,
-            connections=settings.threads,
+            connections=min(settings.threads, CATALOGUE_CONNECTIONS),
         ),
         archives=ArchiveReader(bucket, DiskCache(settings.cache_dir / "archives", settings.cache_bytes)),
         answers=AnswerCache(settings.answers_bytes),

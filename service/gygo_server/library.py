@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -92,7 +93,7 @@ class Library:
             if self._away is None:
                 self._refresh()
             else:  # a store that is away must not slow down metadata: answered from what is known
-                threading.Thread(target=self._refresh, daemon=True).start()
+                self._refresh_beside()
         assert self._datasets is not None  # noqa: S101  (_read sets it or raises)
         return self._datasets
 
@@ -144,23 +145,32 @@ class Library:
 
     def _catalogue(self, dataset: str, entry: ReleaseEntry) -> Catalogue:
         sha256 = entry.catalogue_sha256
-        catalogue = self._catalogues.get(sha256)
+        catalogue = self._held(sha256)
         if catalogue is not None:
             return catalogue
         with self._opening:
             coming = self._coming.get(sha256)
             if coming is None:
-                catalogue = self._catalogues.get(sha256)
+                catalogue = self._held(sha256)
                 if catalogue is not None:
                     return catalogue
-                coming = self._coming[sha256] = Future()
-                # In a thread of its own: a large one takes longer than a request waits.
-                threading.Thread(target=self._fetch, args=(dataset, entry, coming), daemon=True).start()
+                coming = Future()
+                try:
+                    # In a thread of its own: a large one takes longer than a request waits.
+                    threading.Thread(target=self._fetch, args=(dataset, entry, coming), daemon=True).start()
+                except RuntimeError as error:
+                    raise StoreUnavailableError(f"there is no room here to fetch a catalogue: {error}") from error
+                self._coming[sha256] = coming
         try:
             return coming.result(FETCH_SECONDS)
         except TimeoutError:
             size = f"{entry.catalogue_size / 1e6:,.0f} MB"
             raise ReleaseComingError(f"the catalogue of {dataset}/{entry.id} ({size}) is on its way here") from None
+
+    def _held(self, sha256: str) -> Catalogue | None:
+        with suppress(KeyError):
+            self._catalogues.move_to_end(sha256)  # used last, it goes last
+        return self._catalogues.get(sha256)
 
     def _fetch(self, dataset: str, entry: ReleaseEntry, coming: Future[Catalogue]) -> None:
         sha256 = entry.catalogue_sha256
@@ -215,6 +225,12 @@ class Library:
             # It may have been published since the store went away: "there is none" would be a guess.
             raise StoreUnavailableError(f"not known here, and {self._away}") from self._away
         return found
+
+    def _refresh_beside(self) -> None:
+        try:
+            threading.Thread(target=self._refresh, daemon=True).start()
+        except RuntimeError:  # no more threads: somebody else will
+            self._refreshing.release()
 
     def _refresh(self) -> None:
         """Read, and release the lock that the caller has taken."""

@@ -34,6 +34,10 @@ class Listed(NamedTuple):
     id: str | None = None
 
 
+#: Of a configuration for curl, without values.
+OPTIONS = {"parallel", "fail", "show-error", "no-progress-meter", "globoff"}
+
+
 def read_ndjson(content: bytes) -> list[Listed]:
     assert content == b"" or content.endswith(b"\n")
     lines = [json.loads(line) for line in content.splitlines()]
@@ -93,7 +97,7 @@ def read_curl(content: bytes) -> list[Listed]:
             assert found[-1].file is None
             found[-1] = found[-1]._replace(file=value)
         else:
-            assert (option, value) in {("parallel", None), ("fail", None), ("globoff", None)}
+            assert (option, value) in {(each, None) for each in OPTIONS}
     assert all(each.file for each in found)
     return found
 

@@ -189,6 +189,9 @@ def check_422(answer: Any, location: str, *fields: str) -> list[str]:
         ("text/x-curl-config, image/png", TYPES["curl"]),
         ("application/json", "application/json"),
         ("application/json, text/plain, */*", "application/json"),  # what axios sends
+        ("application/json; charset=utf-8", "application/json"),
+        ("text/uri-list;charset=utf-8;q=0.9, text/html", TYPES["uri-list"]),
+        ("*", TYPES["ndjson"]),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])

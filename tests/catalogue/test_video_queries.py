@@ -379,6 +379,7 @@ QUESTIONS: dict[str, Callable[[Catalogue], object]] = {
 def test_no_table_is_read_through_and_nothing_is_sorted(large: Catalogue, name: str) -> None:
     _ = large.release  # read once a process
     large._selected.cache_clear()
+    large._sets.cache_clear()
     found = plan(large, lambda: QUESTIONS[name](large))
     assert "TEMP B-TREE" not in found, found
     # What is asked for comes in as a list of numbers, which is a table to SQLite.
@@ -404,6 +405,7 @@ def test_a_page_costs_the_same_at_any_depth(large: Catalogue, order: str, questi
 def test_counting_does_not_read_the_videos(large: Catalogue, question: VideoFilter) -> None:
     _ = large.release
     large._selected.cache_clear()
+    large._sets.cache_clear()
     assert steps(large, lambda: large.count(question)) < 100
 
 
@@ -415,6 +417,15 @@ def test_a_count_that_is_asked_again_is_not_counted_again(large: Catalogue) -> N
     question = VideoFilter(min_frames=2, q="v0")
     assert statements(large, lambda: large.count(question))
     assert statements(large, lambda: large.count(question)) == []
+
+
+@pytest.mark.parametrize("after", [-(2**63), -1, 0, 161, 2**31, 2**32, 2**32 + 3, 2**63 - 1])
+@pytest.mark.parametrize("question", [VideoFilter(), COMMON, VideoFilter(max_frames=6)], ids=["all", "facet", "bound"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_no_place_to_begin_is_an_error(catalogue: Catalogue, order: str, question: VideoFilter, after: int) -> None:
+    before_all = (after <= 0) != order.startswith("-")
+    found = list(catalogue.ranks(question, sort=order, after=after, limit=1000))
+    assert found == (list(catalogue.ranks(question, sort=order, limit=1000)) if before_all else [])
 
 
 def test_an_unknown_order_is_no_sql(catalogue: Catalogue) -> None:

@@ -62,6 +62,7 @@ def test_a_beginning_of_many_words_is_one_set(count: int) -> None:
         with catalogue._db.borrow() as db:
             db.set_trace_callback(asked.append)
         catalogue._selected.cache_clear()
+        catalogue._sets.cache_clear()
         catalogue.count(VideoFilter(q="toy"))
         assert len(asked) == (1 if count > FEW_WORDS else 2)
 

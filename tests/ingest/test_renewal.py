@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -14,12 +16,13 @@ from flask.testing import FlaskClient
 from small_trees import write_video
 
 from gygo_server.catalogue.reader import Catalogue
-from gygo_server.errors import AlreadyPublishedError
+from gygo_server.errors import AlreadyPublishedError, PublicationError
 from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Silent
 from gygo_server.ingest.publication import Publication, Report
 from gygo_server.ingest.publish import publish
+from gygo_server.ingest.releases import withdraw
 from gygo_server.model import Dataset
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
@@ -131,12 +134,82 @@ def test_it_is_not_renewed_with_other_content(old: str, publish_tree: Publish, b
     assert dataset_in(bucket, old) == before
 
 
-def test_a_release_after_one_of_an_older_version_begins_a_lineage(
+def test_nothing_is_published_after_a_release_of_an_older_version_until_that_is_renewed(
     old: str, publish_tree: Publish, bucket: Bucket, tree: Path, tmp_path: Path
 ) -> None:
     write_video(tree, "more", frames=2)
-    publish_tree(tree, old, "r2")
-    assert changes_of(bucket, old, "r2", tmp_path / "2") == (None, ["r2"])
+    with pytest.raises(PublicationError, match=r"'r1' was published by an older version: publish 'r1' again.*withdraw"):
+        publish_tree(tree, old, "r2")
+    assert [entry.id for entry in dataset_in(bucket, old).releases] == ["r1"]
+    shutil.rmtree(tree / "JPEGImages/480p/more")
+    shutil.rmtree(tree / "Annotations/480p/more", ignore_errors=True)
+    assert publish_tree(tree, old, "r1").renewed
+    write_video(tree, "more", frames=2)
+    assert publish_tree(tree, old, "r2").published
+    assert changes_of(bucket, old, "r2", tmp_path / "2")[1] == ["r1", "r2"]  # type: ignore[index]
+
+
+def test_of_two_releases_of_an_older_version_the_first_is_renewed_first(
+    old: str, publish_tree: Publish, bucket: Bucket, tree: Path, tmp_path: Path
+) -> None:
+    publish_tree(tree, old, "r1")
+    publish_tree(tree, old, "r2", fps=9)
+    for release in ("r1", "r2"):
+        make_old(bucket, old, release, tmp_path / f"old-{release}")
+    with pytest.raises(PublicationError, match="'r1' was published by an older version"):
+        publish_tree(tree, old, "r2", fps=9)
+    assert publish_tree(tree, old, "r1").renewed
+    assert publish_tree(tree, old, "r2", fps=9).renewed
+    assert changes_of(bucket, old, "r2", tmp_path / "2")[1] == ["r1", "r2"]  # type: ignore[index]
+
+
+def test_commands_that_read_a_catalogue_of_an_older_version_say_so(
+    old: str, gygo_server: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for command in (["show", old, "r1"], ["verify", old, "r1"]):
+        ended = gygo_server("releases", *command)
+        assert ended.returncode == 1
+        assert "'r1' was published by another version; publishing it again renews it" in ended.stderr
+
+
+# What the bucket has lost
+
+
+def lose_catalogue(bucket: Bucket, dataset: str, release: str) -> None:
+    entry = dataset_in(bucket, dataset).release(release)
+    assert entry is not None
+    bucket.delete(keys.catalogue(dataset, release, entry.catalogue_sha256))
+
+
+def test_a_lost_catalogue_is_brought_back_by_publishing_again(
+    publish_tree: Publish, bucket: Bucket, dataset: str, tree: Path, fresh_client: FlaskClient, tmp_path: Path
+) -> None:
+    publish_tree(tree, dataset, "r1")
+    write_video(tree, "more", frames=2)
+    publish_tree(tree, dataset, "r2")
+    before = dataset_in(bucket, dataset)
+    lose_catalogue(bucket, dataset, "r2")
+    report = publish_tree(tree, dataset, "r2")
+    assert (report.published, report.renewed) == (False, True)
+    assert dataset_in(bucket, dataset) == before
+    assert fresh_client.get(f"/v1/datasets/{dataset}/releases/r2/videos").get_json()["total"] == 4
+    assert changes_of(bucket, dataset, "r2", tmp_path / "2")[1] == ["r1", "r2"]  # type: ignore[index]
+
+
+def test_a_lost_catalogue_is_not_replaced_by_another(
+    publish_tree: Publish, bucket: Bucket, dataset: str, tree: Path
+) -> None:
+    publish_tree(tree, dataset, "r1")
+    lose_catalogue(bucket, dataset, "r1")
+    before = dataset_in(bucket, dataset)
+    write_video(tree, "more", frames=2)
+    with pytest.raises(AlreadyPublishedError, match="is lost, and this source gives another one"):
+        publish_tree(tree, dataset, "r1")
+    with pytest.raises(PublicationError, match=r"of 'r1' is not in the bucket.*publish 'r1' again.*or withdraw it"):
+        publish_tree(tree, dataset, "r2")
+    assert dataset_in(bucket, dataset) == before
+    withdraw(bucket, dataset, "r1", None)
+    assert publish_tree(tree, dataset, "r2").published
 
 
 def test_a_renewed_release_knows_what_it_comes_from_as_before(

@@ -22,6 +22,8 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "public, no-cache"
 #: For what holds a signed URL.
 PRIVATE = "private, no-store"
+#: Header of answers that are or hold signed URLs: until when those are good.
+EXPIRES_AT = "X-Url-Expires-At"
 
 
 class Answer(NamedTuple):

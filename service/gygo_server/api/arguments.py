@@ -18,6 +18,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from gygo_server.errors import FieldError, InvalidQuestionError
+from gygo_server.store.sigv4 import MAX_SECONDS
 
 #: Rows of a page, unless asked otherwise, and at most.
 DEFAULT_LIMIT = 100
@@ -255,3 +256,11 @@ def resolution_parameter(
 ) -> fields.Field[Any]:
     """The parameter ``resolution``, on every path that gives pictures or bytes."""
     return fields.String(validate=validate.Length(1, 64), metadata={"description": about})
+
+
+def expiry_parameter() -> fields.Field[Any]:
+    """The parameter ``expires_in``, on every path that gives signed URLs."""
+    return Whole(
+        validate=validate.Range(1, MAX_SECONDS),
+        metadata={"description": "Seconds that signed URLs are to be good; the answer says how long they are."},
+    )

@@ -18,6 +18,7 @@ from gygo_server.api.arguments import (
     JsonWhole,
     Nothing,
     Whole,
+    expiry_parameter,
     resolution_parameter,
 )
 from gygo_server.api.clip_tars import send_clip, send_clips
@@ -118,6 +119,7 @@ class ClipsQuery(Nothing):
         validate=validate.OneOf(["tar", "urls"]),
         metadata={"description": "`tar`: the bytes. `urls`: JSON with a signed URL and a byte range for each clip."},
     )
+    expires_in = expiry_parameter()
 
 
 @blueprint.route("/clips", methods=["POST"])
@@ -149,7 +151,7 @@ def post_clips(query: dict[str, Any], body: dict[str, Any], release: Release) ->
     # One at a time: the frames of all of them together take a hundred megabytes.
     found = (_find(release, clip, wanted) for clip in asked)
     if query["delivery"] == "urls":
-        return send(Answer(_located(release, asked, found), immutable=False), None, PRIVATE)
+        return send(Answer(_located(release, asked, found, query.get("expires_in")), immutable=False), None, PRIVATE)
     return send_clips(release, asked, wanted, found, described=body["describe"])
 
 
@@ -172,13 +174,15 @@ def _refuse_missing(found: Iterable[FoundClip | GygoError]) -> None:
         raise InvalidQuestionError(missing)
 
 
-def _located(release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError]) -> bytes:
+def _located(
+    release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError], expires_in: int | None
+) -> bytes:
     items: list[orjson.Fragment] = []
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
             items.append(orjson.Fragment(orjson.dumps({**question._asdict(), "error": describe(clip)})))
             continue
-        signed = sign_archive(release, clip.video, clip.archive, "GET")
+        signed = sign_archive(release, clip.video, clip.archive, "GET", expires_in)
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
         item = {

@@ -83,7 +83,8 @@ def _metalink(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
 
 def _curl(about: About, lots: Iterable[list[Download]]) -> Iterator[bytes]:
     """What ``curl --config`` reads (curl(1), "-K"). One after the other, it would only tell of the last that fails."""
-    yield f"# {about.release}, until {about.expires_at}\nparallel\nfail\ngloboff\n".encode()
+    options = ("parallel", "fail", "show-error", "no-progress-meter", "globoff")
+    yield "\n".join([f"# {about.release}, until {about.expires_at}", *options, ""]).encode()
     for lot in lots:
         yield "".join([f'url = "{_quoted(each.url)}"\noutput = "{_quoted(each.file)}"\n' for each in lot]).encode()
 

@@ -10,11 +10,20 @@ from typing import Any
 from flask import Response, request
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from pyroaring import BitMap
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
 from gygo_server.api import pages
-from gygo_server.api.answers import PRIVATE, send
-from gygo_server.api.arguments import DEFAULT_LIMIT, MAX_ERRORS, MAX_LIMIT, Blueprint, BoundedList, Whole
+from gygo_server.api.answers import EXPIRES_AT, PRIVATE, send
+from gygo_server.api.arguments import (
+    DEFAULT_LIMIT,
+    MAX_ERRORS,
+    MAX_LIMIT,
+    Blueprint,
+    BoundedList,
+    Whole,
+    expiry_parameter,
+)
 from gygo_server.api.documented import also, answers, problems
 from gygo_server.api.download_lists import FORMATS, About, Download, ListFormat, describe
 from gygo_server.api.file_names import archive_name
@@ -28,7 +37,6 @@ from gygo_server.library import Release
 from gygo_server.model import video_id
 from gygo_server.store.content_disposition import attachment
 from gygo_server.store.signed_urls import Batch
-from gygo_server.store.sigv4 import MAX_SECONDS
 
 blueprint = Blueprint(
     "downloads",
@@ -45,10 +53,7 @@ LOT = 1000
 
 
 class DownloadsQuery(VideosFilterQuery):
-    expires_in = Whole(
-        validate=validate.Range(1, MAX_SECONDS),
-        metadata={"description": "Seconds that the URLs are to be good; `expires_at` says how long they are."},
-    )
+    expires_in = expiry_parameter()
     format = fields.String(
         validate=validate.OneOf(list(FORMATS)),
         metadata={"description": "What the list is written as, whatever `Accept` says."},
@@ -136,6 +141,7 @@ def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
     response.headers["Content-Disposition"] = attachment(name).replace("attachment", "inline", 1)
     response.headers["Cache-Control"] = PRIVATE
+    response.headers[EXPIRES_AT] = batch.expires_at
     response.vary.add("Accept")
     return response
 
@@ -198,7 +204,9 @@ def _format(asked: str | None) -> ListFormat | None:
         return FORMATS[asked]
     by_type: dict[str, ListFormat | None] = {each.media_type: each for each in FORMATS.values()}
     by_type["application/json"] = None
-    accepted = request.accept_mimetypes
+    # "application/json; charset=utf-8" is meant as without, and "*" as "*/*".
+    named = [(kind.split(";")[0].strip(), quality) for kind, quality in request.accept_mimetypes]
+    accepted = MIMEAccept([("*/*" if kind == "*" else kind, quality) for kind, quality in named])
     best = accepted.best_match(by_type) if accepted else next(iter(by_type))
     if best is None:
         raise NotAcceptable(f"the list comes as {', '.join(by_type)}")

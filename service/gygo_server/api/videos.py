@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from flask import Response, redirect, request
 from marshmallow import fields, validate
 
 from gygo_server.api import pages
-from gygo_server.api.answers import PRIVATE, Answer
+from gygo_server.api.answers import EXPIRES_AT, PRIVATE, Answer
 from gygo_server.api.arguments import (
     Blueprint,
     Nothing,
     Page,
     chosen_fields,
+    expiry_parameter,
     resolution_parameter,
 )
 from gygo_server.api.documented import answers
@@ -52,6 +53,7 @@ class VideosQuery(VideosFilterQuery, Page):
         validate=validate.OneOf(["archive_url"]),
         metadata={"description": "`archive_url`: with a signed URL of each video's archive, at `resolution`."},
     )
+    expires_in = expiry_parameter()
     chosen = chosen_fields(names_of(VideoSchema))
 
 
@@ -71,7 +73,7 @@ def list_videos(query: dict[str, Any], release: Release) -> Answer:
     with_urls = query.get("include") == "archive_url"
     items: list[bytes] | bytes
     if with_urls or "chosen" in query or catalogue.links != LINKS:
-        signed = _signed(release, sort, shown, query.get("resolution")) if with_urls else repeat(None)
+        signed = _signed(release, sort, shown, query) if with_urls else repeat(None)
         items = [
             _item(release, video, document, query.get("chosen"), url)
             for (video, document), url in zip(catalogue.videos(sort, shown), signed, strict=False)
@@ -106,18 +108,20 @@ def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
 
 class ArchiveQuery(Nothing):
     resolution = resolution_parameter()
+    expires_in = expiry_parameter()
 
 
 @blueprint.route("/videos/<video>/archive")
-@answers(307, description="A signed URL of the tar.")
+@answers(307, description="A signed URL of the tar; `X-Url-Expires-At` says until when it is good.")
 @in_release
 @blueprint.query(ArchiveQuery)
 def get_archive(query: dict[str, Any], release: Release, video: str) -> Response:
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
-    url = sign_archive(release, video, archive, request.method).url
-    response = redirect(url, 307)
+    signed = sign_archive(release, video, archive, request.method, query.get("expires_in"))
+    response = redirect(signed.url, 307)
     response.headers["Cache-Control"] = PRIVATE
+    response.headers[EXPIRES_AT] = signed.expires_at
     assert isinstance(response, Response)  # noqa: S101
     return response
 
@@ -155,22 +159,26 @@ def _item(release: Release, video: str, document: str, chosen: list[str] | None,
     return orjson.dumps(described)
 
 
-def _signed(release: Release, sort: str, ranks: Sequence[int], resolution: str | None) -> Iterator[Signed]:
+def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, Any]) -> Iterator[Signed]:
     """A URL of an archive of each of these videos, all good until the same time."""
-    catalogue, batch = release.catalogue, services().signed_urls.batch(release.dataset.id)
-    numbers = catalogue.numbers(sort, ranks)
-    for video, found, sha256, _ in catalogue.archives_at(
-        numbers, resolution or catalogue.release["default_resolution"]
-    ):
-        name = archive_name(release.dataset.id, release.entry.id, video, found)
+    catalogue = release.catalogue
+    batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
+    numbers, resolution = catalogue.numbers(sort, ranks), query.get("resolution")
+    archives = catalogue.archives_at(numbers, resolution or catalogue.release["default_resolution"])
+    for number, (video, found, sha256, _) in zip(numbers, archives, strict=True):
+        name = archive_name(release.dataset.id, release.entry.id, video, found, alike=number in catalogue.alike)
         yield Signed(batch.url(sha256, name), batch.expires_at)
 
 
-def sign_archive(release: Release, video: str, archive: ArchiveRow, method: str) -> Signed:
+def sign_archive(
+    release: Release, video: str, archive: ArchiveRow, method: str, expires_in: int | None = None
+) -> Signed:
     """A signed URL of the archive, for GET or HEAD."""
-    return services().signed_urls.archive(
-        release.dataset.id,
-        archive.sha256,
-        method="HEAD" if method == "HEAD" else "GET",
-        filename=archive_name(release.dataset.id, release.entry.id, video, archive.resolution),
-    )
+    catalogue, signed_urls, dataset = release.catalogue, services().signed_urls, release.dataset.id
+    alike = bool(catalogue.alike) and any(n in catalogue.alike for n in catalogue.numbers_of([video]) if n)
+    name = archive_name(dataset, release.entry.id, video, archive.resolution, alike=alike)
+    kind: Literal["GET", "HEAD"] = "HEAD" if method == "HEAD" else "GET"
+    if expires_in is None:
+        return signed_urls.archive(dataset, archive.sha256, method=kind, filename=name)
+    batch = signed_urls.batch(dataset, expires_in=expires_in, method=kind)
+    return Signed(batch.url(archive.sha256, name), batch.expires_at)

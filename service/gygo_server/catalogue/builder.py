@@ -112,7 +112,7 @@ class CatalogueBuilder:
         self._db.close()
 
     def _find_alike(self) -> Iterator[Set]:
-        """The videos that would have the same file name, which has ``-`` where a name has a slash and an id ``:``."""
+        """The videos of which an archive would have another's file name, which has ``-`` for the slash of a name."""
         found = [n for (n,) in self._db.execute(_ALIKE)]
         if found:
             yield "alike", "", np.array(found, np.uint32)
@@ -147,6 +147,8 @@ class CatalogueBuilder:
 
 
 _ALIKE = """
-SELECT n FROM videos WHERE EXISTS (SELECT 1 FROM videos WHERE instr(id, ':')) AND replace(id, ':', '-') IN
-(SELECT replace(id, ':', '-') AS file FROM videos GROUP BY file HAVING count(*) > 1)
+WITH files AS (
+    SELECT v.n, replace(v.id, ':', '-') || '-' || r.resolution AS file FROM videos AS v JOIN archives AS r ON r.n = v.n
+)
+SELECT DISTINCT n FROM files WHERE file IN (SELECT file FROM files GROUP BY file HAVING count(*) > 1)
 """

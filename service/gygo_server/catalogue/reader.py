@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from weakref import WeakMethod
 
 import numpy as np
 import orjson
@@ -23,6 +24,9 @@ from gygo_server.catalogue.schema import SCHEMA_VERSION, SORTS
 from gygo_server.catalogue.video_query import Sets, VideoFilter, select
 from gygo_server.catalogue.words import LAST
 from gygo_server.model import FrameFiles, MaskKind, Member
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Rows read at a time where all are wanted.
 ROWS = 1000
@@ -61,12 +65,13 @@ class Catalogue:
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
         # A release never changes: what is asked again and again is kept.
-        self._selected = lru_cache(maxsize=32)(self._select)
-        self.frame_counts = lru_cache(maxsize=8)(self._frame_counts)
-        self.archive = lru_cache(maxsize=4096)(self._archive)
-        self.image = lru_cache(maxsize=8192)(self._image)
-        self.mask = lru_cache(maxsize=8192)(self._mask)
-        self._run = lru_cache(maxsize=16)(self._read_run)
+        self._selected = _kept(32, self._select)
+        self._sets = _kept(64, self._read_sets)  # of a million videos, 8 MB at most
+        self.frame_counts = _kept(8, self._frame_counts)
+        self.archive = _kept(4096, self._archive)
+        self.image = _kept(8192, self._image)
+        self.mask = _kept(8192, self._mask)
+        self._run = _kept(16, self._read_run)
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""
@@ -102,7 +107,9 @@ class Catalogue:
         if order not in SORTS:
             raise ValueError(f"there is no order {sort!r}")
         found = _both(self._selected(question, order), among)
-        last = self.release["counts"]["videos"] if found is None else len(found)
+        count = self.release["counts"]["videos"]
+        last = count if found is None else len(found)
+        after = after if after is None else min(after, count + 1)
         if after is None:
             begin = last if descending else 0
         elif found is None:
@@ -160,7 +167,7 @@ class Catalogue:
 
     @cached_property
     def alike(self) -> BitMap:
-        """The numbers of the videos whose ids are others', too, once both have ``-`` for ``:``, as files' names do."""
+        """The numbers of the videos of which an archive would have the same file name as another's."""
         return self._set("name", "alike", "")
 
     def ids(self, split: str) -> Iterator[str]:
@@ -345,9 +352,10 @@ class Catalogue:
         )
 
     def _set(self, order: str, facet: str, value: str) -> BitMap:
-        return BitMap.union(BitMap(), *self._sets(order, "facet=? AND value=?", facet, value))
+        found = self._sets(order, "facet=? AND value=?", facet, value)
+        return found[0] if found else BitMap()
 
-    def _sets(self, order: str, condition: str, *parameters: str) -> list[BitMap]:
+    def _read_sets(self, order: str, condition: str, *parameters: str) -> list[BitMap]:
         rows = self._db.rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', parameters)  # noqa: S608
         return [BitMap.deserialize(row[0]) for row in rows]
 
@@ -367,6 +375,19 @@ _ARCHIVES = (
     "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, r.frames, r.masks, v.id "
     "FROM archives AS r JOIN videos AS v ON v.n = r.n"
 )
+
+
+def _kept(size: int, method: Callable[P, T]) -> Callable[P, T]:
+    """The method, with its last results kept. It holds no reference to its object, which so ends with its last user."""
+    weak = WeakMethod(method)
+
+    @lru_cache(maxsize=size)
+    def call(*arguments: P.args, **more: P.kwargs) -> T:
+        strong = weak()
+        assert strong is not None  # noqa: S101  (it is being asked)
+        return strong(*arguments, **more)
+
+    return cast(Callable[P, T], call)
 
 
 def _both(one: BitMap | None, other: BitMap | None) -> BitMap | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain, groupby, repeat
 from operator import itemgetter
+from os.path import commonprefix
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,25 +88,34 @@ class SetWriter:
         yield from beginnings.after("", np.array([], np.uint32))
 
 
+@dataclass(slots=True)
+class _Beginning:
+    """What has been found of the words that begin alike, and how many words they are."""
+
+    words: int = 0
+    found: BitMap = field(default_factory=BitMap)
+
+
 class _Beginnings:
     """From words in order, the beginnings that more than a few of them have, each as soon as it has seen the last."""
 
     def __init__(self) -> None:
         self._word = ""
-        self._open: list[list[Numbers]] = []  # of the word's first letter, first two, …: what has been found
+        self._open: list[_Beginning] = []  # of the word's first letter, first two, …
 
     def after(self, word: str, found: Numbers) -> Iterator[Set]:
         """Those that the word before had and ``word`` has not."""
-        shared = 0
-        while shared < min(len(word), len(self._word)) and word[shared] == self._word[shared]:
-            shared += 1
+        shared = len(commonprefix([word, self._word]))  # noqa: RUF071  (words are no paths)
         while len(self._open) > shared:
-            parts = self._open.pop()
-            if len(parts) > FEW_WORDS:
-                yield "beginning", self._word[: len(self._open) + 1], np.unique(np.concatenate(parts))
-        self._open += [[] for _ in word[shared:]]
-        for parts in self._open:
-            parts.append(found)
+            ended = self._open.pop()
+            if ended.words > FEW_WORDS:
+                beginning = self._word[: len(self._open) + 1]
+                yield "beginning", beginning, np.frombuffer(ended.found.to_array(), np.uint32)
+        self._open += [_Beginning() for _ in word[shared:]]
+        more = BitMap(found)
+        for each in self._open:
+            each.words += 1
+            each.found |= more
         self._word = word
 
 

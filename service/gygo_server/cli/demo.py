@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -88,9 +89,10 @@ def demo(folder: Path, port: int, s3_port: int | None, source: Path | None) -> N
     try:
         with _alone(folder), SeaweedFS(folder / "s3", s3_port) as store:
             dataset = _publish(store, folder, source)
+            _write_environment(store, folder / "environment")
             with _gunicorn(store, folder, port) as gunicorn:
                 _wait_until_ready(gunicorn, port)
-                _greet(port, dataset)
+                _greet(port, dataset, folder)
                 _wait_for_end(store, gunicorn)
     except KeyboardInterrupt:
         click.echo("stopped; the same command starts it again with the same data", err=True)
@@ -208,10 +210,19 @@ def _wait_until_ready(gunicorn: subprocess.Popen[bytes], port: int) -> None:
     raise DemoError(f"the service is not ready after {START_SECONDS} s; see service.log in the demo's folder")
 
 
-def _greet(port: int, dataset: str) -> None:
+def _write_environment(store: SeaweedFS, file: Path) -> None:
+    """What a shell needs to publish into the demo's bucket; for this user only, as a secret key is in it."""
+    settings = {"GYGO_BUCKET": BUCKET, "GYGO_S3_ENDPOINT": store.endpoint, "GYGO_S3_ADDRESSING": "path"}
+    lines = [f"export {name}={value}\n" for name, value in (settings | store.environment()).items()]
+    file.touch(0o600)
+    file.write_text("".join(lines))
+
+
+def _greet(port: int, dataset: str, folder: Path) -> None:
     base = f"http://127.0.0.1:{port}"
     release = f"{base}/v1/datasets/{dataset}/releases/latest"
     first = f"$(curl -sL '{release}/videos?limit=1&fields=links' | grep -o 'http[^\"]*/frames' | head -n 1)"
+    gygo_server = shlex.quote(str(Path(sys.executable).parent / "gygo-server"))
     click.echo(f"ready {base}")
     click.echo(
         f"""
@@ -225,6 +236,8 @@ curl -s "$frames?limit=2"
 curl -s "$frames/0/image" -o frame.jpg
 curl -s "$frames/0/mask" -o mask.png
 curl -sL "${{frames%/frames}}/archive" | tar -x
+# to publish a data set into it
+. {shlex.quote(str(folder / "environment"))}; {gygo_server} ingest --help
 
 The description of the API: {base}/docs/    Ctrl-C stops everything."""
     )

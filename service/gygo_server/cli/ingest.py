@@ -133,7 +133,7 @@ def _outcome(publication: Publication, report: Report) -> str:
     if not report.published:
         done = [f"{transfer.sent} archives that the bucket had lost were sent again"] if transfer.sent else []
         done += ["the dataset's description was changed"] if report.described else []
-        done += ["its catalogue was written anew for this version"] if report.renewed else []
+        done += ["its catalogue was written anew"] if report.renewed else []
         return f"{name} is published already, with this content; {' and '.join(done) or 'nothing to do'}"
     left_out = f"; left out {len(report.left_out)} with faults" if report.left_out else ""
     return (

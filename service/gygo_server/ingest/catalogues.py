@@ -14,7 +14,7 @@ from gygo_server.catalogue.builder import CatalogueBuilder
 from gygo_server.catalogue.connections import digests, schema_of
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.catalogue.schema import SCHEMA_VERSION
-from gygo_server.errors import AlreadyPublishedError
+from gygo_server.errors import AlreadyPublishedError, CorruptObjectError, ObjectNotFoundError, PublicationError
 from gygo_server.formats.source import SourceVideo
 from gygo_server.ingest.journal import Journal
 from gygo_server.ingest.progress import Progress
@@ -36,10 +36,10 @@ class Content(NamedTuple):
 
 
 class Before(NamedTuple):
-    """The release that a new one comes from, and its catalogue; None for one that cannot be read any more."""
+    """The release that a new one comes from, and its catalogue."""
 
-    release: str
-    catalogue: Path | None
+    entry: ReleaseEntry
+    catalogue: Path
 
 
 def build_catalogue(content: Content, path: Path, before: Before | None, progress: Progress) -> None:
@@ -84,20 +84,30 @@ def _default_resolution(resolutions: list[dict[str, Any]]) -> str:
     return "480p" if "480p" in names else max(sorted(names), key=lambda name: names[name])
 
 
-def find_before(
-    publication: Publication, bucket: Bucket, dataset: Dataset | None, folder: Path, progress: Progress
-) -> Before | None:
-    """The newest release that was published before this one, if any is served."""
+def find_before(publication: Publication, bucket: Bucket, dataset: Dataset | None, folder: Path) -> Before | None:
+    """The newest release that was published before this one, if any is served.
+
+    Raises:
+        PublicationError: it cannot be compared with; says what to do.
+    """
     releases = dataset.releases if dataset else ()
     earlier = takewhile(lambda entry: entry.id != publication.release, releases)
     entry = next((entry for entry in reversed(list(earlier)) if entry.withdrawn_at is None), None)
     if entry is None:
         return None
-    path = fetch_catalogue(bucket, publication.dataset, entry, folder)
+    try:
+        path = fetch_catalogue(bucket, publication.dataset, entry, folder)
+    except (ObjectNotFoundError, CorruptObjectError) as error:
+        why = f"the catalogue of {entry.id!r} is not in the bucket as it was published"
+        raise PublicationError(f"{why}: {_WAY_OUT.format(entry.id, 'brings it back')}") from error
     if schema_of(path) != SCHEMA_VERSION:
-        progress.say(f"{entry.id} was published by an older version: what has changed since is not worked out")
-        return Before(entry.id, None)
-    return Before(entry.id, path)
+        why = f"{entry.id!r} was published by an older version"
+        raise PublicationError(f"{why}: {_WAY_OUT.format(entry.id, 'renews its catalogue')}")
+    return Before(entry, path)
+
+
+#: A new release must know what it comes from: this one would for ever miss what had changed.
+_WAY_OUT = "publish {0!r} again from its source, which {1}, or withdraw it"
 
 
 def require_equal(built: Path, published: Path, release: str) -> None:
@@ -109,26 +119,44 @@ def require_equal(built: Path, published: Path, release: str) -> None:
             )
 
 
-def upload_catalogue(path: Path, publication: Publication, bucket: Bucket) -> ReleaseEntry:
+def upload_catalogue(path: Path, publication: Publication, bucket: Bucket, *, again: bool = False) -> ReleaseEntry:
+    """Upload a catalogue unless the bucket has it (``again``: in any case); the entry that names it."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
     key = keys.catalogue(publication.dataset, publication.release, sha256)
-    if not bucket.holds(key, size, sha256):
+    if again or not bucket.holds(key, size, sha256):
         bucket.put_file(key, path, sha256, SQLITE)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return ReleaseEntry(publication.release, now, sha256, size)
 
 
 def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:
-    """A published catalogue, fetched into ``folder`` and verified."""
-    return Catalogue(fetch_catalogue(bucket, dataset, entry, folder), connections=2)
+    """A published catalogue, fetched into ``folder`` and verified.
+
+    Raises:
+        PublicationError: it is of another version's schema.
+        StoreError: the bucket does not have it as it was published.
+    """
+    path = fetch_catalogue(bucket, dataset, entry, folder)
+    if schema_of(path) != SCHEMA_VERSION:
+        raise PublicationError(f"{entry.id!r} was published by another version; publishing it again renews it")
+    return Catalogue(path, connections=2)
 
 
 def is_current(bucket: Bucket, dataset: str, entry: ReleaseEntry) -> bool:
-    """Whether a release's catalogue is of the schema that this version reads; if not, publishing it again renews it."""
+    """Whether a release's catalogue is there, and of this version's schema; if not, publishing it again renews it."""
     with TemporaryDirectory(prefix="gygo-") as folder:
-        return schema_of(fetch_catalogue(bucket, dataset, entry, Path(folder))) == SCHEMA_VERSION
+        return fetch_sound(bucket, dataset, entry, Path(folder)) is not None
+
+
+def fetch_sound(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path | None:
+    """A published catalogue; None when it is lost, or of another version's schema."""
+    try:
+        path = fetch_catalogue(bucket, dataset, entry, folder)
+    except (ObjectNotFoundError, CorruptObjectError):
+        return None
+    return path if schema_of(path) == SCHEMA_VERSION else None
 
 
 def fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:

@@ -58,7 +58,8 @@ class Report:
     """What a publication found and did.
 
     ``published`` is False after a dry run, or when the release was there before; ``described``: the dataset's title
-    and so on were changed to what was told; ``renewed``: its catalogue is now one of this version.
+    and so on were changed to what was told; ``renewed``: its catalogue was lost, or of an older version, and was
+    written anew.
     """
 
     findings: list[Finding] = field(default_factory=list)

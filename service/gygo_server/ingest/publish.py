@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gygo_server.catalogue.connections import schema_of
-from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.errors import (
     AlreadyPublishedError,
+    CorruptObjectError,
     FaultySourceError,
+    ObjectNotFoundError,
     PublicationError,
 )
 from gygo_server.formats.davis import read_davis
@@ -29,6 +29,7 @@ from gygo_server.ingest.catalogues import (
     Content,
     build_catalogue,
     fetch_catalogue,
+    fetch_sound,
     find_before,
     require_equal,
     upload_catalogue,
@@ -71,22 +72,21 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
         ):
             scratch = Path(name)
             report, videos = _check(publication, journal, workers, progress)
-            content = Content(publication, report, videos, journal)
-            built, before = scratch / "catalogue.sqlite", find_before(publication, bucket, dataset, scratch, progress)
+            content, built = Content(publication, report, videos, journal), scratch / "catalogue.sqlite"
+            published = fetch_sound(bucket, publication.dataset, entry, scratch) if entry else None
+            # One that is there and sound is only compared; what it comes from it knows.
+            before = find_before(publication, bucket, dataset, scratch) if published is None else None
             build_catalogue(content, built, before, progress)
-            published = fetch_catalogue(bucket, publication.dataset, entry, scratch) if entry else None
             if published:
                 require_equal(built, published, publication.release)
             # Also for a release that is there: what the bucket has lost since is brought again.
             report.transfer = upload(publication.dataset, publication.files, videos, journal, bucket, workers, progress)
-            if entry and published:
-                report.described = _describe_anew(publication, bucket)
-                if schema_of(published) != SCHEMA_VERSION:
-                    _renew(publication, bucket, entry, built)
-                    report.renewed = True
-            else:
+            if entry is None:
                 _publish_catalogue(content, built, before, bucket, progress)
                 report.published = True
+            else:
+                report.described = _describe_anew(publication, bucket)
+                report.renewed = published is None and _renew(publication, bucket, entry, built, scratch)
         shutil.rmtree(folder)
     return report
 
@@ -153,9 +153,23 @@ def _check(
     return report, videos
 
 
-def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path) -> None:
-    """Put a catalogue of this version in the place of one of an older version, which says the same."""
-    renewed = replace(upload_catalogue(built, publication, bucket), published_at=entry.published_at)
+def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path, folder: Path) -> bool:
+    """Bring a catalogue back that the bucket has lost, or put one of this version in the place of an older one.
+
+    Raises:
+        AlreadyPublishedError: the source is not what was published, as far as can be told.
+    """
+    renewed = replace(upload_catalogue(built, publication, bucket, again=True), published_at=entry.published_at)
+    if renewed == entry:
+        return True
+    try:
+        old = fetch_catalogue(bucket, publication.dataset, entry, folder)
+    except (ObjectNotFoundError, CorruptObjectError) as error:
+        raise AlreadyPublishedError(
+            f"the catalogue of {entry.id!r} is lost, and this source gives another one: "
+            "publish it as a new release, and withdraw this one"
+        ) from error
+    require_equal(built, old, entry.id)
 
     def change(dataset: Dataset | None) -> Dataset:
         if dataset is None or dataset.release(entry.id) not in (entry, renewed):
@@ -163,6 +177,7 @@ def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built:
         return replace(dataset, releases=tuple(renewed if each == entry else each for each in dataset.releases))
 
     change_dataset(bucket, publication.dataset, change)
+    return True
 
 
 def _publish_catalogue(
@@ -173,11 +188,11 @@ def _publish_catalogue(
     for _ in range(RACES):
         entry = upload_catalogue(built, publication, bucket)
         try:
-            _name_release(publication, bucket, entry, before.release if before else None)
+            _name_release(publication, bucket, entry, before.entry if before else None)
         except _OvertakenError:
             progress.say("another release was published in the meantime: working out what has changed since that one")
             dataset, _ = read_dataset(bucket, publication.dataset)
-            before = find_before(publication, bucket, dataset, built.parent, progress)
+            before = find_before(publication, bucket, dataset, built.parent)
             build_catalogue(content, built, before, progress)
             continue
         return
@@ -188,11 +203,11 @@ class _OvertakenError(Exception):
     """The newest release is no longer the one that the catalogue was compared with."""
 
 
-def _name_release(publication: Publication, bucket: Bucket, entry: ReleaseEntry, before: str | None) -> None:
+def _name_release(publication: Publication, bucket: Bucket, entry: ReleaseEntry, before: ReleaseEntry | None) -> None:
     """The one step that readers see: add the release to ``dataset.json`` unless somebody else has.
 
     Raises:
-        _OvertakenError: another release is newer than ``before``.
+        _OvertakenError: ``before`` is not the newest release, or not as it was.
     """
 
     def add(dataset: Dataset | None) -> Dataset:
@@ -203,7 +218,7 @@ def _name_release(publication: Publication, bucket: Bucket, entry: ReleaseEntry,
             raise AlreadyPublishedError(
                 f"release {publication.release!r} was published by somebody else in the meantime; nothing was changed"
             )
-        if (dataset.latest.id if dataset.latest else None) != before:
+        if dataset.latest != before:
             raise _OvertakenError
         return replace(dataset, releases=(*dataset.releases, entry), **_told(publication))
 

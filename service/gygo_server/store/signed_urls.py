@@ -52,8 +52,8 @@ class SignedUrls:
     The signing time is rounded down to a whole number of buckets, and the life reaches a bucket further than asked. So
     all who ask in the same bucket for the same life get the same URL, whichever replica they ask, and it is good for at
     least what they asked from then on. A bucket is ``bucket_seconds``, but at most a quarter of the life asked, so that
-    short lives stay short, and at least a second. What is longer than asked is cut: at ``max_seconds``, at the 7 days
-    from the signing time that S3 allows, and at the end of the credentials that sign.
+    short lives stay short, and at least a second. The life is cut, though, at ``max_seconds`` from the signing time, at
+    the 7 days that S3 allows, and at the end of the credentials that sign.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class SignedUrls:
         bucket_seconds = max(1, min(self._bucket_seconds, asked // 4))
         now = int(self._clock())
         signed_at = now - now % bucket_seconds
-        life = min(asked + bucket_seconds, MAX_SECONDS)
+        life = min(asked + bucket_seconds, self._max_seconds, MAX_SECONDS)
         if self._cloudfront is not None:
             return Batch(self._cloudfront.until(signed_at + life), dataset, signed_at + life)
         credentials = self._bucket.credentials()
