@@ -21,7 +21,7 @@ TYPES = {
 _ONCE = {"copyright", "description", "identity", "logo", "publisher", "signature", "size", "version"}
 _OFTEN = {"hash", "language", "metaurl", "os", "pieces", "url"}
 #: What curl(1) says of quoted parameters: these escapes, and no others.
-_CURL_LINE = re.compile(r'(\w+)(?: = "((?:[^"\\\n]|\\[\\"tnrv])*)")?')
+_CURL_LINE = re.compile(r'([a-z-]+)(?: = "((?:[^"\\\n]|\\[\\"tnrv])*)")?')
 
 
 class Listed(NamedTuple):

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from machines import Machine
 from small_trees import jpeg, put, write_faults, write_tree
 
+from gygo_server.catalogue import connections
 from gygo_server.errors import FaultySourceError, PublicationError
 from gygo_server.formats.archive import SourceChangedError
 from gygo_server.formats.files import FileState
 from gygo_server.ingest.bucket_files import BucketFiles, KeyFolders
-from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.catalogues import fetch_catalogue
 from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
 from gygo_server.ingest.publication import Report
@@ -57,7 +58,7 @@ def digests(bucket: Bucket, dataset: str, folder: Path) -> dict[str, bytes]:
     found, _ = read_dataset(bucket, dataset)
     assert found is not None
     folder.mkdir()
-    return dict(open_catalogue(bucket, dataset, found.releases[0], folder).digests())
+    return dict(connections.digests(fetch_catalogue(bucket, dataset, found.releases[0], folder)))
 
 
 def test_the_release_is_that_of_the_same_folder(

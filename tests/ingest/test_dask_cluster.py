@@ -19,10 +19,11 @@ from machines import GYGO_SERVER, Ingest, Machine
 from small_trees import put, write_tree
 
 import gygo_server
+from gygo_server.catalogue.connections import digests
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import PublicationError
 from gygo_server.formats.files import LocalFiles
-from gygo_server.ingest.catalogues import open_catalogue
+from gygo_server.ingest.catalogues import fetch_catalogue
 from gygo_server.ingest.cluster import Cluster, Needs
 from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.progress import Silent
@@ -78,7 +79,7 @@ def content(bucket: Bucket, dataset: str, folder: Path) -> tuple[dict[str, bytes
     (entry,) = found.releases
     folder.mkdir()
     stored = sorted(key.rpartition("/")[2] for key, _ in bucket.list(f"{dataset}/videos/"))
-    return dict(open_catalogue(bucket, dataset, entry, folder).digests()), stored
+    return dict(digests(fetch_catalogue(bucket, dataset, entry, folder))), stored
 
 
 def is_published(bucket: Bucket, dataset: str) -> bool:

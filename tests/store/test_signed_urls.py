@@ -176,7 +176,7 @@ def test_one_at_a_time_and_in_a_batch_it_is_the_same_url() -> None:
 
 def test_time_goes_on() -> None:
     now = [1_790_000_100.0]
-    urls = SignedUrls(NOWHERE, seconds=3600, max_seconds=3600, bucket_seconds=900, clock=lambda: now[0])
+    urls = SignedUrls(NOWHERE, seconds=3600, max_seconds=7200, bucket_seconds=900, clock=lambda: now[0])
     first = sign(urls)
     now[0] += 799.9
     assert sign(urls) == first
@@ -189,6 +189,8 @@ def test_more_than_anybody_gets_is_cut() -> None:
     assert life_of_batch(urls.batch("toys", expires_in=1001)) == life_of_batch(urls.batch("toys", expires_in=1000))
     assert life_of_batch(urls.batch("toys", expires_in=60)).expires_in == 61
     assert life_of_batch(urls.batch("toys")).expires_in == 601
+    wide = urls_of(NOWHERE, 1_790_000_000, seconds=600, most=1000, step=900)
+    assert life_of_batch(wide.batch("toys", expires_in=1000)).expires_in == 1000, "no bucket is put on top of the most"
 
 
 @pytest.mark.parametrize("expires_in", [0, -1])
