@@ -64,9 +64,7 @@ def _start(stack: ExitStack, folder: Path) -> dict[str, str]:
         write_sample(folder / dataset, kind="palette", videos=videos, frames=(3, 4), original_size=size)
         publish(Publication(folder / dataset, dataset, "r1"), bucket, folder / "state", Silent())
     environment = {
-        "GYGO_BUCKET": BUCKET,
-        "GYGO_S3_ENDPOINT": store.endpoint,
-        "GYGO_S3_ADDRESSING": "path",
+        **store.service_environment(BUCKET),
         "GYGO_CACHE_DIR": str(folder / "cache"),
     }
     ours = stack.enter_context(servers.gunicorn(environment, "/readyz"))

@@ -70,9 +70,7 @@ def main() -> None:
         bucket.create()
         report = Report({scale: build_and_publish(scale, folder, bucket) for scale in scales}, options.rounds)
         environment = {
-            "GYGO_BUCKET": BUCKET,
-            "GYGO_S3_ENDPOINT": store.endpoint,
-            "GYGO_S3_ADDRESSING": "path",
+            **store.service_environment(BUCKET),
             "GYGO_ANSWERS_BYTES": "0",
             "GYGO_CATALOGUE_CACHE_BYTES": "100GB",
         }

@@ -170,9 +170,7 @@ def _start(stack: ExitStack, folder: Path, videos: int) -> dict[str, Question]:
     print(f"building a catalogue of {videos:,} videos")
     publish_catalogue(bucket, DATASET, RELEASE, _build_catalogue(folder / "catalogue.sqlite", videos), "Toys")
     environment = {
-        "GYGO_BUCKET": BUCKET,
-        "GYGO_S3_ENDPOINT": store.endpoint,
-        "GYGO_S3_ADDRESSING": "path",
+        **store.service_environment(BUCKET),
         "GYGO_CACHE_DIR": str(folder / "cache"),
     }
     service = stack.enter_context(servers.gunicorn(environment, "/readyz"))

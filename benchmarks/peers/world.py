@@ -71,9 +71,7 @@ def start(stack: ExitStack, folder: Path, frames: dict[str, int]) -> World:
     bucket.create()
     publish(Publication(folder / "tree", DATASET, RELEASE), bucket, folder / "state", Silent())
     environment = {
-        "GYGO_BUCKET": BUCKET,
-        "GYGO_S3_ENDPOINT": store.endpoint,
-        "GYGO_S3_ADDRESSING": "path",
+        **store.service_environment(BUCKET),
         "GYGO_CACHE_DIR": str(folder / "cache"),
     }
     service = stack.enter_context(servers.gunicorn(environment, "/readyz"))

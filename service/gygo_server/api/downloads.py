@@ -26,11 +26,11 @@ from gygo_server.api.arguments import (
 )
 from gygo_server.api.documented import also, answers, problems
 from gygo_server.api.download_lists import FORMATS, About, Download, ListFormat, describe
-from gygo_server.api.file_names import archive_name
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import DownloadPageSchema, DownloadSchema
 from gygo_server.api.services import services
 from gygo_server.api.video_filters import VideosFilterQuery, video_filter
+from gygo_server.api.videos import sign_archives
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.errors import FieldError, InvalidQuestionError
 from gygo_server.library import Release
@@ -86,10 +86,7 @@ TEXT = {"type": "string"}
 _documented = (
     answers(200, DownloadPageSchema, description="A list as `Accept` or `format` asks, or a page of it."),
     also(200, DownloadSchema, content_type=FORMATS["ndjson"].media_type, description="An object a line."),
-    *(
-        also(200, {"type": "string"}, content_type=FORMATS[name].media_type)
-        for name in ("metalink", "uri-list", "curl")
-    ),
+    *(also(200, TEXT, content_type=FORMATS[name].media_type) for name in ("metalink", "uri-list", "curl")),
     problems(406),
 )
 
@@ -132,17 +129,19 @@ def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -
     kind = None if "limit" in query or "cursor" in query else _format(query.get("format"))
     batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
     archives = _Archives(release, chosen, wanted, query.get("resolution"), batch)
-    if kind is None:
-        response = _page(query, archives)
-        response.vary.add("Accept")
-        return response
+    response = _page(query, archives) if kind is None else _list(kind, archives)
+    response.vary.add("Accept")
+    return response
+
+
+def _list(kind: ListFormat, archives: _Archives) -> Response:
+    release, batch = archives.release, archives.batch
     about = About(f"{release.dataset.id}/{release.entry.id}", batch.expires_at)
     response = Response(kind.write(about, archives.lots()), mimetype=kind.media_type)
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
     response.headers["Content-Disposition"] = attachment(name).replace("attachment", "inline", 1)
     response.headers["Cache-Control"] = PRIVATE
     response.headers[EXPIRES_AT] = batch.expires_at
-    response.vary.add("Accept")
     return response
 
 
@@ -177,15 +176,7 @@ class _Archives:
         return self.release.catalogue.ranks(self.chosen, after=after, limit=limit, among=self.wanted)
 
     def signed(self, numbers: Sequence[int]) -> list[Download]:
-        catalogue, dataset, entry = self.release.catalogue, self.release.dataset.id, self.release.entry.id
-        resolution, alike = self.resolution or catalogue.release["default_resolution"], catalogue.alike
-        signed = []
-        for number, (video, found, sha256, size) in zip(
-            numbers, catalogue.archives_at(numbers, resolution), strict=True
-        ):
-            file = archive_name(dataset, entry, video, found, alike=number in alike)
-            signed.append(Download(video, found, file, self.batch.url(sha256, file), size, sha256))
-        return signed
+        return list(sign_archives(self.release, numbers, self.resolution, self.batch))
 
     def lots(self) -> Iterator[list[Download]]:
         after = 0

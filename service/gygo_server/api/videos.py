@@ -22,6 +22,7 @@ from gygo_server.api.arguments import (
     resolution_parameter,
 )
 from gygo_server.api.documented import answers
+from gygo_server.api.download_lists import Download
 from gygo_server.api.file_names import archive_name
 from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
@@ -33,7 +34,7 @@ from gygo_server.catalogue.reader import ArchiveRow
 from gygo_server.catalogue.schema import SORTS
 from gygo_server.errors import NotFoundError
 from gygo_server.library import Release
-from gygo_server.store.signed_urls import Signed
+from gygo_server.store.signed_urls import Batch, Signed
 
 blueprint = Blueprint(
     "videos",
@@ -159,15 +160,22 @@ def _item(release: Release, video: str, document: str, chosen: list[str] | None,
     return orjson.dumps(described)
 
 
+def sign_archives(release: Release, numbers: Sequence[int], resolution: str | None, batch: Batch) -> Iterator[Download]:
+    """An archive of each of these videos, at this resolution (None: the default one, or else its first), signed."""
+    catalogue, dataset, entry = release.catalogue, release.dataset.id, release.entry.id
+    alike = catalogue.alike
+    archives = catalogue.archives_at(numbers, resolution or catalogue.release["default_resolution"])
+    for number, (video, found, sha256, size) in zip(numbers, archives, strict=True):
+        file = archive_name(dataset, entry, video, found, alike=number in alike)
+        yield Download(video, found, file, batch.url(sha256, file), size, sha256)
+
+
 def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, Any]) -> Iterator[Signed]:
     """A URL of an archive of each of these videos, all good until the same time."""
-    catalogue = release.catalogue
     batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
-    numbers, resolution = catalogue.numbers(sort, ranks), query.get("resolution")
-    archives = catalogue.archives_at(numbers, resolution or catalogue.release["default_resolution"])
-    for number, (video, found, sha256, _) in zip(numbers, archives, strict=True):
-        name = archive_name(release.dataset.id, release.entry.id, video, found, alike=number in catalogue.alike)
-        yield Signed(batch.url(sha256, name), batch.expires_at)
+    numbers = release.catalogue.numbers(sort, ranks)
+    for each in sign_archives(release, numbers, query.get("resolution"), batch):
+        yield Signed(each.url, batch.expires_at)
 
 
 def sign_archive(

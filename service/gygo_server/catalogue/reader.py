@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
-from weakref import WeakMethod
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,14 +18,12 @@ from gygo_server.catalogue import frame_runs
 from gygo_server.catalogue.connections import Connections, values
 from gygo_server.catalogue.documents import BEFORE_LINK
 from gygo_server.catalogue.frame_runs import RUN
+from gygo_server.catalogue.kept import kept
 from gygo_server.catalogue.lineage import GONE
 from gygo_server.catalogue.schema import SCHEMA_VERSION, SORTS
 from gygo_server.catalogue.video_query import Sets, VideoFilter, select
 from gygo_server.catalogue.words import LAST
 from gygo_server.model import FrameFiles, MaskKind, Member
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 #: Rows read at a time where all are wanted.
 ROWS = 1000
@@ -65,13 +62,13 @@ class Catalogue:
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"catalogue schema {version}, this software reads {SCHEMA_VERSION}")
         # A release never changes: what is asked again and again is kept.
-        self._selected = _kept(32, self._select)
-        self._sets = _kept(64, self._read_sets)  # of a million videos, 8 MB at most
-        self.frame_counts = _kept(8, self._frame_counts)
-        self.archive = _kept(4096, self._archive)
-        self.image = _kept(8192, self._image)
-        self.mask = _kept(8192, self._mask)
-        self._run = _kept(16, self._read_run)
+        self._selected = kept(32, self._select)
+        self._sets = kept(64, self._read_sets)  # of a million videos, 8 MB at most
+        self.frame_counts = kept(8, self._frame_counts)
+        self.archive = kept(4096, self._archive)
+        self.image = kept(8192, self._image)
+        self.mask = kept(8192, self._mask)
+        self._run = kept(16, self._read_run)
 
     def close(self) -> None:
         """Close the connections. Only for when nobody reads any more."""
@@ -375,19 +372,6 @@ _ARCHIVES = (
     "SELECT r.a, r.resolution, r.folder, r.sha256, r.size, r.width, r.height, r.mask_kind, r.frames, r.masks, v.id "
     "FROM archives AS r JOIN videos AS v ON v.n = r.n"
 )
-
-
-def _kept(size: int, method: Callable[P, T]) -> Callable[P, T]:
-    """The method, with its last results kept. It holds no reference to its object, which so ends with its last user."""
-    weak = WeakMethod(method)
-
-    @lru_cache(maxsize=size)
-    def call(*arguments: P.args, **more: P.kwargs) -> T:
-        strong = weak()
-        assert strong is not None  # noqa: S101  (it is being asked)
-        return strong(*arguments, **more)
-
-    return cast(Callable[P, T], call)
 
 
 def _both(one: BitMap | None, other: BitMap | None) -> BitMap | None:

@@ -174,9 +174,7 @@ def _is_published(bucket: Bucket, dataset: str) -> bool:
 def _gunicorn(store: SeaweedFS, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GYGO_S3_")}
     environment |= {
-        "GYGO_BUCKET": BUCKET,
-        "GYGO_S3_ENDPOINT": store.endpoint,
-        "GYGO_S3_ADDRESSING": "path",
+        **store.service_environment(BUCKET),
         "GYGO_CACHE_DIR": str(folder / "cache"),
         "GYGO_BIND": f"127.0.0.1:{port}",
     }
@@ -212,8 +210,8 @@ def _wait_until_ready(gunicorn: subprocess.Popen[bytes], port: int) -> None:
 
 def _write_environment(store: SeaweedFS, file: Path) -> None:
     """What a shell needs to publish into the demo's bucket; for this user only, as a secret key is in it."""
-    settings = {"GYGO_BUCKET": BUCKET, "GYGO_S3_ENDPOINT": store.endpoint, "GYGO_S3_ADDRESSING": "path"}
-    lines = [f"export {name}={value}\n" for name, value in (settings | store.environment()).items()]
+    settings = store.service_environment(BUCKET) | store.environment()
+    lines = [f"export {name}={value}\n" for name, value in settings.items()]
     file.touch(0o600)
     file.write_text("".join(lines))
 

@@ -52,6 +52,10 @@ class SeaweedFS:
         """What boto3 needs to know, as AWS's own variables."""
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
+    def service_environment(self, bucket: str) -> dict[str, str]:
+        """What the service needs to know of a bucket here, as its own variables."""
+        return {"GYGO_BUCKET": bucket, "GYGO_S3_ENDPOINT": self.endpoint, "GYGO_S3_ADDRESSING": "path"}
+
     def start(self) -> None:
         """Start the server and wait until a write and a read went through.
 

@@ -95,11 +95,10 @@ def find_before(publication: Publication, bucket: Bucket, dataset: Dataset | Non
     entry = next((entry for entry in reversed(list(earlier)) if entry.withdrawn_at is None), None)
     if entry is None:
         return None
-    try:
-        path = fetch_catalogue(bucket, publication.dataset, entry, folder)
-    except (ObjectNotFoundError, CorruptObjectError) as error:
+    path = fetch_unless_lost(bucket, publication.dataset, entry, folder)
+    if path is None:
         why = f"the catalogue of {entry.id!r} is not in the bucket as it was published"
-        raise PublicationError(f"{why}: {_WAY_OUT.format(entry.id, 'brings it back')}") from error
+        raise PublicationError(f"{why}: {_WAY_OUT.format(entry.id, 'brings it back')}")
     if schema_of(path) != SCHEMA_VERSION:
         why = f"{entry.id!r} was published by an older version"
         raise PublicationError(f"{why}: {_WAY_OUT.format(entry.id, 'renews its catalogue')}")
@@ -110,19 +109,30 @@ def find_before(publication: Publication, bucket: Bucket, dataset: Dataset | Non
 _WAY_OUT = "publish {0!r} again from its source, which {1}, or withdraw it"
 
 
-def require_equal(built: Path, published: Path, release: str) -> None:
+def require_equal(built: Path, published: Path | None, entry: ReleaseEntry) -> None:
+    """Refuse a catalogue that says something else than the one published, of which only the hash may be left.
+
+    Raises:
+        AlreadyPublishedError: it does.
+    """
+    if published is None:
+        if _sha256(built) != entry.catalogue_sha256:
+            raise AlreadyPublishedError(
+                f"the catalogue of {entry.id!r} is lost, and this source gives another one: "
+                "publish it as a new release, and withdraw this one"
+            )
+        return
     with closing(digests(published)) as theirs, closing(digests(built)) as ours:
         if any(one != other for one, other in zip_longest(theirs, ours)):
             raise AlreadyPublishedError(
-                f"release {release!r} is published with other content, and a release never changes: "
+                f"release {entry.id!r} is published with other content, and a release never changes: "
                 "publish this source as a new release"
             )
 
 
 def upload_catalogue(path: Path, publication: Publication, bucket: Bucket, *, again: bool = False) -> ReleaseEntry:
     """Upload a catalogue unless the bucket has it (``again``: in any case); the entry that names it."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = _sha256(path)
     size = path.stat().st_size
     key = keys.catalogue(publication.dataset, publication.release, sha256)
     if again or not bucket.holds(key, size, sha256):
@@ -147,16 +157,16 @@ def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Pa
 def is_current(bucket: Bucket, dataset: str, entry: ReleaseEntry) -> bool:
     """Whether a release's catalogue is there, and of this version's schema; if not, publishing it again renews it."""
     with TemporaryDirectory(prefix="gygo-") as folder:
-        return fetch_sound(bucket, dataset, entry, Path(folder)) is not None
+        path = fetch_unless_lost(bucket, dataset, entry, Path(folder))
+        return path is not None and schema_of(path) == SCHEMA_VERSION
 
 
-def fetch_sound(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path | None:
-    """A published catalogue; None when it is lost, or of another version's schema."""
+def fetch_unless_lost(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path | None:
+    """A published catalogue, of any schema; None when the bucket does not have it as it was published."""
     try:
-        path = fetch_catalogue(bucket, dataset, entry, folder)
+        return fetch_catalogue(bucket, dataset, entry, folder)
     except (ObjectNotFoundError, CorruptObjectError):
         return None
-    return path if schema_of(path) == SCHEMA_VERSION else None
 
 
 def fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Path:
@@ -164,3 +174,8 @@ def fetch_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: P
     with path.open("wb") as file:
         bucket.download(keys.catalogue(dataset, entry.id, entry.catalogue_sha256), file, entry.catalogue_sha256)
     return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

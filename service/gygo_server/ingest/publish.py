@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gygo_server.catalogue.connections import schema_of
+from gygo_server.catalogue.schema import SCHEMA_VERSION
 from gygo_server.errors import (
     AlreadyPublishedError,
-    CorruptObjectError,
     FaultySourceError,
-    ObjectNotFoundError,
     PublicationError,
 )
 from gygo_server.formats.davis import read_davis
@@ -28,8 +28,7 @@ from gygo_server.ingest.catalogues import (
     Before,
     Content,
     build_catalogue,
-    fetch_catalogue,
-    fetch_sound,
+    fetch_unless_lost,
     find_before,
     require_equal,
     upload_catalogue,
@@ -73,12 +72,13 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
             scratch = Path(name)
             report, videos = _check(publication, journal, workers, progress)
             content, built = Content(publication, report, videos, journal), scratch / "catalogue.sqlite"
-            published = fetch_sound(bucket, publication.dataset, entry, scratch) if entry else None
+            published = fetch_unless_lost(bucket, publication.dataset, entry, scratch) if entry else None
             # One that is there and sound is only compared; what it comes from it knows.
-            before = find_before(publication, bucket, dataset, scratch) if published is None else None
+            sound = published is not None and schema_of(published) == SCHEMA_VERSION
+            before = None if sound else find_before(publication, bucket, dataset, scratch)
             build_catalogue(content, built, before, progress)
-            if published:
-                require_equal(built, published, publication.release)
+            if entry:
+                require_equal(built, published, entry)
             # Also for a release that is there: what the bucket has lost since is brought again.
             report.transfer = upload(publication.dataset, publication.files, videos, journal, bucket, workers, progress)
             if entry is None:
@@ -86,7 +86,9 @@ def publish(publication: Publication, bucket: Bucket, state: Path, progress: Pro
                 report.published = True
             else:
                 report.described = _describe_anew(publication, bucket)
-                report.renewed = published is None and _renew(publication, bucket, entry, built, scratch)
+                if not sound:
+                    _renew(publication, bucket, entry, built)
+                    report.renewed = True
         shutil.rmtree(folder)
     return report
 
@@ -153,23 +155,11 @@ def _check(
     return report, videos
 
 
-def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path, folder: Path) -> bool:
-    """Bring a catalogue back that the bucket has lost, or put one of this version in the place of an older one.
-
-    Raises:
-        AlreadyPublishedError: the source is not what was published, as far as can be told.
-    """
+def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path) -> None:
+    """Bring a catalogue back that the bucket has lost, or put one of this version in the place of an older one."""
     renewed = replace(upload_catalogue(built, publication, bucket, again=True), published_at=entry.published_at)
     if renewed == entry:
-        return True
-    try:
-        old = fetch_catalogue(bucket, publication.dataset, entry, folder)
-    except (ObjectNotFoundError, CorruptObjectError) as error:
-        raise AlreadyPublishedError(
-            f"the catalogue of {entry.id!r} is lost, and this source gives another one: "
-            "publish it as a new release, and withdraw this one"
-        ) from error
-    require_equal(built, old, entry.id)
+        return
 
     def change(dataset: Dataset | None) -> Dataset:
         if dataset is None or dataset.release(entry.id) not in (entry, renewed):
@@ -177,7 +167,6 @@ def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built:
         return replace(dataset, releases=tuple(renewed if each == entry else each for each in dataset.releases))
 
     change_dataset(bucket, publication.dataset, change)
-    return True
 
 
 def _publish_catalogue(
