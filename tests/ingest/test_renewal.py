@@ -127,11 +127,11 @@ def test_publishing_it_again_renews_its_catalogue(
 
 
 def test_it_is_not_renewed_with_other_content(old: str, publish_tree: Publish, bucket: Bucket, tree: Path) -> None:
-    before = dataset_in(bucket, old)
+    before, stored = dataset_in(bucket, old), list(bucket.list(f"{old}/"))
     write_video(tree, "more", frames=2)
     with pytest.raises(AlreadyPublishedError, match="other content"):
         publish_tree(tree, old, "r1")
-    assert dataset_in(bucket, old) == before
+    assert (dataset_in(bucket, old), list(bucket.list(f"{old}/"))) == (before, stored)
 
 
 def test_nothing_is_published_after_a_release_of_an_older_version_until_that_is_renewed(
@@ -201,13 +201,14 @@ def test_a_lost_catalogue_is_not_replaced_by_another(
 ) -> None:
     publish_tree(tree, dataset, "r1")
     lose_catalogue(bucket, dataset, "r1")
-    before = dataset_in(bucket, dataset)
+    before, stored = dataset_in(bucket, dataset), list(bucket.list(f"{dataset}/"))
     write_video(tree, "more", frames=2)
     with pytest.raises(AlreadyPublishedError, match="is lost, and this source gives another one"):
         publish_tree(tree, dataset, "r1")
     with pytest.raises(PublicationError, match=r"of 'r1' is not in the bucket.*publish 'r1' again.*or withdraw it"):
         publish_tree(tree, dataset, "r2")
     assert dataset_in(bucket, dataset) == before
+    assert list(bucket.list(f"{dataset}/")) == stored
     withdraw(bucket, dataset, "r1", None)
     assert publish_tree(tree, dataset, "r2").published
 
