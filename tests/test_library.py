@@ -23,6 +23,7 @@ from catalogues import build, make_video
 from tcp_gate import Gate
 
 from gygo_server import library as library_module
+from gygo_server.access.caller import Caller
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.cli.seaweedfs import SeaweedFS
@@ -42,6 +43,8 @@ from gygo_server.store import dataset_file, keys
 from gygo_server.store.bucket import Bucket
 
 T = TypeVar("T")
+
+ANYBODY = Caller.anonymous()
 
 SQLITE = "application/vnd.sqlite3"
 
@@ -143,7 +146,7 @@ def soon(ask: Callable[[], T], wanted: Callable[[T], bool], seconds: float = 10)
 
 
 def releases(library: Library, dataset: str) -> list[str]:
-    found = library.datasets().get(dataset)
+    found = library.known().get(dataset)
     return [entry.id for entry in found.releases] if found else []
 
 
@@ -181,7 +184,7 @@ def test_a_new_release_is_seen_after_the_refresh_time(publisher: Publisher, libr
     assert releases(library, "fresh-3") == ["r1"]
     publisher.publish("fresh-3", "r2", "a", "b")
     assert soon(lambda: releases(library, "fresh-3"), lambda ids: len(ids) == 2) == ["r1", "r2"]
-    assert library.dataset("fresh-3").latest == library.entry("fresh-3", "r2")[1]
+    assert library.dataset("fresh-3", ANYBODY).latest == library.entry("fresh-3", "r2", ANYBODY)[1]
 
 
 def test_the_bucket_is_not_asked_within_the_refresh_time(
@@ -189,12 +192,12 @@ def test_the_bucket_is_not_asked_within_the_refresh_time(
 ) -> None:
     publisher.publish("fresh-4", "r1", "a")
     library = library_of(endpoint=gate.endpoint, refresh_seconds=3600)
-    library.release("fresh-4", "r1")
+    library.release("fresh-4", "r1", ANYBODY)
     gate.shut()
     before = gate.connections
     for _ in range(50):
-        library.release("fresh-4", "r1")
-        library.datasets()
+        library.release("fresh-4", "r1", ANYBODY)
+        library.known()
     assert gate.connections == before
 
 
@@ -202,12 +205,12 @@ def test_what_is_not_known_is_looked_up_at_once(publisher: Publisher, library_of
     """A release that was published just now can be read at once, however long the refresh time."""
     publisher.publish("fresh-5", "r1", "a")
     library = library_of(refresh_seconds=3600)
-    library.dataset("fresh-5")
+    library.dataset("fresh-5", ANYBODY)
     publisher.publish("fresh-5", "r2", "a")
     publisher.publish("fresh-5-new", "r1", "a")
     time.sleep(MISS_SECONDS + 0.05)
-    assert library.release("fresh-5", "r2").entry.id == "r2"
-    assert library.release("fresh-5-new", "r1").entry.id == "r1"
+    assert library.release("fresh-5", "r2", ANYBODY).entry.id == "r2"
+    assert library.release("fresh-5-new", "r1", ANYBODY).entry.id == "r1"
 
 
 def test_misses_do_not_ask_the_bucket_again_and_again(
@@ -215,12 +218,12 @@ def test_misses_do_not_ask_the_bucket_again_and_again(
 ) -> None:
     publisher.publish("fresh-6", "r1", "a")
     library = library_of(endpoint=gate.endpoint, refresh_seconds=3600)
-    library.dataset("fresh-6")
+    library.dataset("fresh-6", ANYBODY)
     gate.shut()
     before = gate.connections
     for number in range(50):
         with pytest.raises(NotFoundError):
-            library.dataset(f"fresh-6-{number}")
+            library.dataset(f"fresh-6-{number}", ANYBODY)
     assert gate.connections - before <= 4
 
 
@@ -228,21 +231,21 @@ def test_what_is_nowhere_is_not_found(publisher: Publisher, library_of: Callable
     publisher.publish("fresh-7", "r1", "a")
     library = library_of()
     with pytest.raises(NotFoundError, match="fresh-7-none") as caught:
-        library.release("fresh-7-none", "r1")
+        library.release("fresh-7-none", "r1", ANYBODY)
     assert caught.value.kind == "dataset"
     with pytest.raises(NotFoundError, match="r9") as caught:
-        library.release("fresh-7", "r9")
+        library.release("fresh-7", "r9", ANYBODY)
     assert caught.value.kind == "release"
 
 
 def test_a_dataset_deleted_from_the_bucket_goes(publisher: Publisher, library_of: Callable[..., Library]) -> None:
     publisher.publish("fresh-8", "r1", "a")
     library = library_of()
-    assert library.dataset("fresh-8")
+    assert library.dataset("fresh-8", ANYBODY)
     publisher.bucket.delete(keys.dataset_file("fresh-8"))
     soon(lambda: releases(library, "fresh-8"), lambda ids: ids == [])
     with pytest.raises(NotFoundError):
-        library.release("fresh-8", "r1")
+        library.release("fresh-8", "r1", ANYBODY)
 
 
 def test_a_dataset_that_goes_while_a_release_of_it_is_looked_up_is_not_found(
@@ -250,11 +253,11 @@ def test_a_dataset_that_goes_while_a_release_of_it_is_looked_up_is_not_found(
 ) -> None:
     publisher.publish("fresh-9", "r1", "a")
     library = library_of(refresh_seconds=3600)
-    library.dataset("fresh-9")
+    library.dataset("fresh-9", ANYBODY)
     publisher.bucket.delete(keys.dataset_file("fresh-9"))
     time.sleep(MISS_SECONDS + 0.05)
     with pytest.raises(NotFoundError):
-        library.release("fresh-9", "r-unknown")
+        library.release("fresh-9", "r-unknown", ANYBODY)
 
 
 # Withdrawn
@@ -264,14 +267,14 @@ def test_a_withdrawn_release_says_when_and_why(publisher: Publisher, library_of:
     publisher.publish("withdrawn-1", "r1", "a")
     publisher.publish("withdrawn-1", "r2", "a", "b")
     library = library_of()
-    assert library.release("withdrawn-1", "r2")
+    assert library.release("withdrawn-1", "r2", ANYBODY)
     publisher.withdraw("withdrawn-1", "r2", "faces in it")
-    soon(lambda: library.dataset("withdrawn-1").latest, lambda entry: entry is not None and entry.id == "r1")
+    soon(lambda: library.dataset("withdrawn-1", ANYBODY).latest, lambda entry: entry is not None and entry.id == "r1")
     with pytest.raises(WithdrawnError, match=r"2026-02-02T00:00:00Z: faces in it"):
-        library.release("withdrawn-1", "r2")
+        library.release("withdrawn-1", "r2", ANYBODY)
     with pytest.raises(WithdrawnError):
-        library.entry("withdrawn-1", "r2")
-    assert library.release("withdrawn-1", "r1").catalogue.video("a") is not None
+        library.entry("withdrawn-1", "r2", ANYBODY)
+    assert library.release("withdrawn-1", "r1", ANYBODY).catalogue.video("a") is not None
 
 
 def test_a_dataset_whose_releases_are_all_withdrawn_has_no_latest(
@@ -280,9 +283,9 @@ def test_a_dataset_whose_releases_are_all_withdrawn_has_no_latest(
     publisher.publish("withdrawn-2", "r1", "a")
     publisher.withdraw("withdrawn-2", "r1", None)
     library = library_of()
-    assert library.dataset("withdrawn-2").latest is None
+    assert library.dataset("withdrawn-2", ANYBODY).latest is None
     with pytest.raises(WithdrawnError, match=r"withdrawn at 2026-02-02T00:00:00Z$"):
-        library.release("withdrawn-2", "r1")
+        library.release("withdrawn-2", "r1", ANYBODY)
 
 
 # The store goes away
@@ -293,16 +296,16 @@ def test_a_running_replica_goes_on_without_the_store_and_catches_up(
 ) -> None:
     publisher.publish("away-1", "r1", "a")
     library = library_of(endpoint=gate.endpoint)
-    library.release("away-1", "r1")
+    library.release("away-1", "r1", ANYBODY)
     gate.shut()
     publisher.publish("away-1", "r2", "a", "b")
     for _ in range(5):
         time.sleep(0.15)  # refreshes fail in between
-        assert library.release("away-1", "r1").catalogue.video("a") is not None
+        assert library.release("away-1", "r1", ANYBODY).catalogue.video("a") is not None
     assert releases(library, "away-1") == ["r1"]
     gate.open()
     soon(lambda: releases(library, "away-1"), lambda ids: ids == ["r1", "r2"])
-    assert library.release("away-1", "r2").catalogue.video("b") is not None
+    assert library.release("away-1", "r2", ANYBODY).catalogue.video("b") is not None
 
 
 def test_a_refresh_that_hangs_keeps_nobody_waiting(
@@ -312,11 +315,11 @@ def test_a_refresh_that_hangs_keeps_nobody_waiting(
     library_of().release("away-2", "r1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         library = library_of(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4)
-        library.datasets()  # the first time it must wait, and then has what the one before it kept
+        library.known()  # the first time it must wait, and then has what the one before it kept
         time.sleep(0.15)
         begun = time.monotonic()
         for _ in range(20):
-            assert library.release("away-2", "r1").catalogue.video("a") is not None
+            assert library.release("away-2", "r1", ANYBODY).catalogue.video("a") is not None
         assert time.monotonic() - begun < 1
         wait_for_refreshes()
 
@@ -371,11 +374,15 @@ def test_a_replica_that_knows_nothing_says_that_the_store_is_away_and_then_recov
     publisher.publish("away-6", "r1", "a")
     library = library_of(endpoint=gate.endpoint)
     gate.shut()
-    for ask in (library.datasets, lambda: library.dataset("away-6"), lambda: library.release("away-6", "r1")):
+    for ask in (
+        library.known,
+        lambda: library.dataset("away-6", ANYBODY),
+        lambda: library.release("away-6", "r1", ANYBODY),
+    ):
         with pytest.raises(StoreUnavailableError):
             ask()
     gate.open()
-    assert library.release("away-6", "r1").catalogue.video("a") is not None
+    assert library.release("away-6", "r1", ANYBODY).catalogue.video("a") is not None
 
 
 def test_a_bucket_that_does_not_exist_is_told(library_of: Callable[..., Library]) -> None:
@@ -391,7 +398,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_keeping(
     library = library_of("file/below")
     assert releases(library, "away-7") == ["r1"]
     with pytest.raises(StoreUnavailableError, match="no room"):
-        library.release("away-7", "r1")
+        library.release("away-7", "r1", ANYBODY)
 
 
 def test_a_catalogue_that_the_disk_has_no_room_for_is_told(
@@ -408,11 +415,11 @@ def test_a_folder_deleted_while_it_is_in_use_does_no_harm(
     publisher.publish("away-9", "r1", "a")
     publisher.publish("away-9", "r2", "b")
     library = library_of()
-    first = library.release("away-9", "r1")
+    first = library.release("away-9", "r1", ANYBODY)
     shutil.rmtree(tmp_path / "replica")
     assert first.catalogue.video("a") is not None
-    assert library.release("away-9", "r1").catalogue.video("a") is not None
-    assert library.release("away-9", "r2").catalogue.video("b") is not None
+    assert library.release("away-9", "r1", ANYBODY).catalogue.video("a") is not None
+    assert library.release("away-9", "r2", ANYBODY).catalogue.video("b") is not None
 
 
 # Spoilt
@@ -445,9 +452,9 @@ def test_a_spoilt_dataset_does_not_take_the_others_away(
     publisher.publish(f"{name}-other", "r1", "a")
     publisher.write(name, SPOILT[kind].replace(b"%s", name.encode()))
     library = library_of()
-    assert library.release(f"{name}-other", "r1").catalogue.video("a") is not None
+    assert library.release(f"{name}-other", "r1", ANYBODY).catalogue.video("a") is not None
     with pytest.raises(NotFoundError):
-        library.dataset(name)
+        library.dataset(name, ANYBODY)
 
 
 def test_a_dataset_spoilt_while_it_is_served_is_served_as_it_was_and_heals(
@@ -456,7 +463,7 @@ def test_a_dataset_spoilt_while_it_is_served_is_served_as_it_was_and_heals(
     publisher.publish("spoilt-1", "r1", "a")
     publisher.publish("spoilt-1-other", "r1", "a")
     library = library_of()
-    library.dataset("spoilt-1")
+    library.dataset("spoilt-1", ANYBODY)
     sound = publisher.bucket.get(keys.dataset_file("spoilt-1")).content
     publisher.write("spoilt-1", b"{half")
     publisher.publish("spoilt-1-other", "r2", "a")
@@ -478,11 +485,11 @@ def test_a_catalogue_of_other_bytes_is_refused_until_the_right_ones_are_back(
     library = library_of()
     for _ in range(2):
         with pytest.raises(CorruptObjectError, match=entry.catalogue_sha256):
-            library.release("spoilt-2", "r1")
+            library.release("spoilt-2", "r1", ANYBODY)
     assert not list((tmp_path / "replica" / "catalogues").glob("??/*"))
     publisher.bucket.delete(key)
     publisher.bucket.put(key, sound, replaces=None)
-    assert library.release("spoilt-2", "r1").catalogue.video("a") is not None
+    assert library.release("spoilt-2", "r1", ANYBODY).catalogue.video("a") is not None
 
 
 def test_a_catalogue_that_is_gone_is_told(publisher: Publisher, library_of: Callable[..., Library]) -> None:
@@ -522,16 +529,16 @@ def test_who_asks_for_a_release_that_is_on_its_way_is_told_so_and_others_do_not_
     publisher.publish("coming-1", "r1", "a")
     publisher.publish("coming-1", "r2", "a", "b")
     library = library_of(endpoint=gate.endpoint, refresh_seconds=3600, timeout=60)
-    library.release("coming-1", "r1")
+    library.release("coming-1", "r1", ANYBODY)
     gate.lets_through.clear()
     for _ in range(2):
         with pytest.raises(ReleaseComingError, match=r"coming-1/r2 \(0 MB\) is on its way"):
-            library.release("coming-1", "r2")
-        assert library.release("coming-1", "r1").catalogue.video("a") is not None
+            library.release("coming-1", "r2", ANYBODY)
+        assert library.release("coming-1", "r1", ANYBODY).catalogue.video("a") is not None
     before = gate.connections
     gate.lets_through.set()
     monkeypatch.setattr(library_module, "FETCH_SECONDS", 30)
-    assert library.release("coming-1", "r2").catalogue.video("b") is not None
+    assert library.release("coming-1", "r2", ANYBODY).catalogue.video("b") is not None
     assert gate.connections == before, "it is fetched once"
 
 
@@ -540,10 +547,10 @@ def test_a_release_that_could_not_be_fetched_is_tried_again(
 ) -> None:
     publisher.publish("coming-2", "r1", "a")
     library = library_of(endpoint=gate.endpoint, refresh_seconds=3600)
-    library.datasets()
+    library.known()
     gate.shut()
     with pytest.raises(StoreUnavailableError):
-        library.release("coming-2", "r1")
+        library.release("coming-2", "r1", ANYBODY)
     gate.open()
     assert soon(lambda: _video_of(library, "coming-2"), lambda video: video is not None)
 
@@ -553,7 +560,7 @@ def test_without_another_thread_a_release_is_refused_for_now(
 ) -> None:
     publisher.publish("coming-3", "r1", "a")
     library = library_of()
-    library.datasets()
+    library.known()
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -562,8 +569,8 @@ def test_without_another_thread_a_release_is_refused_for_now(
         without.setattr(threading.Thread, "start", refuse)
         for _ in range(2):
             with pytest.raises(StoreUnavailableError, match="no room here"):
-                library.release("coming-3", "r1")
-    assert library.release("coming-3", "r1").catalogue.video("a") is not None
+                library.release("coming-3", "r1", ANYBODY)
+    assert library.release("coming-3", "r1", ANYBODY).catalogue.video("a") is not None
 
 
 def test_of_open_catalogues_the_one_not_used_for_longest_closes_at_once(
@@ -575,7 +582,7 @@ def test_of_open_catalogues_the_one_not_used_for_longest_closes_at_once(
     library = library_of(refresh_seconds=3600)
 
     def catalogue(number: int) -> weakref.ref[Catalogue]:
-        found = library.release("many-1", f"r{number}").catalogue
+        found = library.release("many-1", f"r{number}", ANYBODY).catalogue
         assert found.video("a") is not None
         assert found.count(VideoFilter(q="a")) == 1
         return weakref.ref(found)
@@ -593,7 +600,7 @@ def test_of_open_catalogues_the_one_not_used_for_longest_closes_at_once(
 
 def _video_of(library: Library, dataset: str) -> str | None:
     try:
-        return library.release(dataset, "r1").catalogue.video("a")
+        return library.release(dataset, "r1", ANYBODY).catalogue.video("a")
     except StoreUnavailableError:
         return None
 
@@ -610,7 +617,7 @@ def test_many_threads_open_one_release_once(
 
     def read(_: int) -> int:
         start.wait()
-        return id(library.release("threads-1", "r1").catalogue)
+        return id(library.release("threads-1", "r1", ANYBODY).catalogue)
 
     with ThreadPoolExecutor(12) as pool:
         assert len(set(pool.map(read, range(12)))) == 1
@@ -629,7 +636,7 @@ def test_readers_and_a_publisher_at_once(publisher: Publisher, library_of: Calla
             now = releases(library, "threads-2")
             assert now[: len(seen)] == seen
             seen = now
-            assert library.release("threads-2", seen[-1]).catalogue.release["id"] == seen[-1]
+            assert library.release("threads-2", seen[-1], ANYBODY).catalogue.release["id"] == seen[-1]
             time.sleep(0.01)
 
     with ThreadPoolExecutor(4) as pool:

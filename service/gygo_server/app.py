@@ -7,6 +7,8 @@ from dataclasses import replace
 from flask import Flask
 
 from gygo.disk_cache import DiskCache
+from gygo_server.access.key_ring import KeyRing
+from gygo_server.access.link import LinkSigner
 from gygo_server.api import (
     changes,
     clips,
@@ -19,9 +21,11 @@ from gygo_server.api import (
     problems,
     releases,
     samples,
+    signed_links,
     videos,
 )
 from gygo_server.api.answers import AnswerCache
+from gygo_server.api.callers import LinkedRequests
 from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.services import EXTENSION, Services
@@ -80,12 +84,14 @@ def create_app_with_settings(settings: Settings) -> Flask:
             bucket_seconds=settings.url_bucket_seconds,
             cloudfront=CloudFront(settings.cloudfront) if settings.cloudfront else None,
         ),
+        keys=KeyRing(bucket, refresh_seconds=settings.key_refresh_seconds),
+        links=LinkSigner(settings.link_secrets) if settings.link_secrets else None,
     )
     compression.register(app)
     problems.register(app)
     api = documentation.register(app)
-    for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, health):
+    for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, signed_links, health):
         api.register_blueprint(part.blueprint)
-    around = CrossOrigin(app.wsgi_app, settings.cors_origins)
+    around = CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

@@ -13,6 +13,10 @@ GygoError
 ├── WithdrawnError           the release was published and taken back (410)
 ├── ReleaseComingError       this replica does not have the release yet, but will (503)
 ├── InvalidQuestionError     a field of a request is wrong (422)
+├── KeyRefusedError          the API key is none, or no longer good (401)
+├── LinkRefusedError         the signed link is none, or no longer good (403)
+├── ScopeMissingError        the API key may see the release, but not do this with it (403)
+├── KeyChangeError           an API key cannot be changed so
 └── PublicationError         ingest, withdraw or verify stopped, and why
     ├── FaultySourceError    the source has faults; nothing was published
     └── AlreadyPublishedError
@@ -96,6 +100,22 @@ class InvalidQuestionError(GygoError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field or 'the question'}: {error.message}" for error in errors))
         self.errors = tuple(errors)
+
+
+class KeyRefusedError(GygoError):
+    """The API key that came with a request is none, or no longer good."""
+
+
+class LinkRefusedError(GygoError):
+    """The signed link by which a request came is none, or no longer good."""
+
+
+class ScopeMissingError(GygoError):
+    """The caller may see a release, but not do this with it."""
+
+
+class KeyChangeError(GygoError):
+    """A key cannot be made or changed so."""
 
 
 class PublicationError(GygoError):

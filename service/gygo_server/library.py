@@ -22,12 +22,15 @@ import structlog
 
 from gygo.disk_cache import DiskCache
 from gygo.errors import CacheUnavailableError
+from gygo_server.access.api_key import Action
+from gygo_server.access.caller import Caller
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.errors import (
     CorruptObjectError,
     NotFoundError,
     ObjectNotFoundError,
     ReleaseComingError,
+    ScopeMissingError,
     StoreError,
     StoreUnavailableError,
     WithdrawnError,
@@ -51,11 +54,29 @@ FETCH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release that can be read: its dataset, its entry there, its catalogue."""
+    """A release that a caller can read: its dataset, as they see it, its entry there, its catalogue.
+
+    ``actions``: what they may do with it. ``public``: everybody may see it. ``public_lineage``: of the releases that it
+    comes from too, everybody sees all.
+    """
 
     dataset: Dataset
     entry: ReleaseEntry
     catalogue: Catalogue
+    actions: frozenset[Action]
+    public: bool
+    public_lineage: bool
+
+    @property
+    def lineage(self) -> list[str]:
+        """The releases that it comes from, as far as the caller may know of them, and itself, oldest first."""
+        return [release for release in self.catalogue.lineage if self.dataset.release(release)]
+
+    def require(self, action: Action) -> None:
+        """Raises ScopeMissingError unless the caller may do this."""
+        if action not in self.actions:
+            where = f"{self.dataset.id}:{self.entry.id}"
+            raise ScopeMissingError(f"the key may see {where}, but not {action} it: it has no scope {where}={action}")
 
 
 class Library:
@@ -79,8 +100,17 @@ class Library:
         self._coming: dict[str, Future[Catalogue]] = {}
         self._opening = threading.Lock()
 
-    def datasets(self) -> dict[str, Dataset]:
-        """All datasets by id, in order of ids: at most ``refresh_seconds`` old while the store answers.
+    def datasets(self, caller: Caller) -> list[Dataset]:
+        """All datasets that the caller may see, in order of ids.
+
+        Raises:
+            StoreError: as :meth:`known`.
+        """
+        return [seen for found in self.known().values() if (seen := caller.view(found))]
+
+    def known(self) -> dict[str, Dataset]:
+        """All datasets by id, in order of ids, whoever may see them: at most ``refresh_seconds`` old while the store
+        answers.
 
         Raises:
             StoreError: the store gives no answer, and nothing is known from before.
@@ -97,26 +127,26 @@ class Library:
         assert self._datasets is not None  # noqa: S101  (_read sets it or raises)
         return self._datasets
 
-    def dataset(self, dataset: str) -> Dataset:
-        """One dataset.
+    def dataset(self, dataset: str, caller: Caller) -> Dataset:
+        """One dataset, as the caller sees it.
 
         Raises:
-            NotFoundError: there is none with this id.
+            NotFoundError: there is none with this id, or the caller may not see it.
         """
-        found = self._look_up(lambda: self.datasets().get(dataset))
+        found = self._look_up(lambda: self._dataset(dataset, caller))
         if found is None:
             raise NotFoundError("dataset", f"there is no dataset {dataset!r}")
         return found
 
-    def entry(self, dataset: str, release: str) -> tuple[Dataset, ReleaseEntry]:
+    def entry(self, dataset: str, release: str, caller: Caller) -> tuple[Dataset, ReleaseEntry]:
         """A dataset and one of its releases, without opening it.
 
         Raises:
-            NotFoundError: no such dataset or release.
+            NotFoundError: no such dataset or release, or the caller may not see it.
             WithdrawnError: the release was withdrawn.
         """
-        self.dataset(dataset)
-        found = self._look_up(lambda: self._entry(dataset, release))
+        self.dataset(dataset, caller)
+        found = self._look_up(lambda: self._entry(dataset, release, caller))
         if found is None:
             raise NotFoundError("release", f"dataset {dataset!r} has no release {release!r}")
         entry = found[1]
@@ -125,7 +155,7 @@ class Library:
             raise WithdrawnError(f"release {release!r} of {dataset!r} was withdrawn at {entry.withdrawn_at}{reason}")
         return found
 
-    def release(self, dataset: str, release: str) -> Release:
+    def release(self, dataset: str, release: str, caller: Caller) -> Release:
         """A release with its catalogue open.
 
         Raises:
@@ -133,11 +163,24 @@ class Library:
             StoreError: the catalogue is not on this disk and the store does not give it.
             ReleaseComingError: it is so large that it is still on its way.
         """
-        found, entry = self.entry(dataset, release)
-        return Release(found, entry, self._catalogue(dataset, entry))
+        found, entry = self.entry(dataset, release, caller)
+        catalogue = self._catalogue(dataset, entry)
+        everybody = Caller(None, caller.at)
+        public = bool(everybody.actions(found, entry))
+        public_lineage = public and all(
+            (earlier := found.release(each)) is not None and everybody.actions(found, earlier)
+            for each in catalogue.lineage
+        )
+        return Release(found, entry, catalogue, caller.actions(found, entry), public, public_lineage)
 
-    def _entry(self, dataset: str, release: str) -> tuple[Dataset, ReleaseEntry] | None:
-        found = self.datasets().get(dataset)
+    # Looked up alike whether it is not there or may not be seen, so that neither the answer nor its time tells.
+
+    def _dataset(self, dataset: str, caller: Caller) -> Dataset | None:
+        found = self.known().get(dataset)
+        return caller.view(found) if found else None
+
+    def _entry(self, dataset: str, release: str, caller: Caller) -> tuple[Dataset, ReleaseEntry] | None:
+        found = self._dataset(dataset, caller)
         entry = found.release(release) if found else None
         return (found, entry) if found and entry else None
 

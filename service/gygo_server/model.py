@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 #: Ids of datasets and releases: they are path segments of URLs and of object keys.
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -148,6 +149,67 @@ class Video:
         return video_id(self.name)
 
 
+def time_of(text: str) -> datetime:
+    """A time as RFC 3339 writes it, or a date, which begins at 0:00 UTC.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no date or time such as 2026-12-01 or 2026-12-01T09:00:00Z") from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found.astimezone(UTC).replace(microsecond=0)
+
+
+def time_text(time: datetime) -> str:
+    """A time as RFC 3339 writes it, in UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Audience(StrEnum):
+    """Who needs no key that names something to see it: everybody, whoever has a key, everybody from a time on, nobody."""
+
+    PUBLIC = "public"
+    REGISTERED = "registered"
+    EMBARGOED = "embargoed"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Who may see a dataset or release without a key that names it; ``until`` is the end of an embargo."""
+
+    audience: Audience
+    until: datetime | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The visibility that ``public``, ``registered``, ``embargoed until <time>`` or ``private`` says.
+
+        Raises:
+            ValueError: it says none of these.
+        """
+        name, _, until = text.strip().partition(" until ")
+        known = {each.value for each in Audience}
+        if name not in known or (name == Audience.EMBARGOED) != bool(until):
+            raise ValueError(f"{text!r} is none of public, registered, embargoed until 2026-12-01, private")
+        return cls(Audience(name), time_of(until) if until else None)
+
+    def __str__(self) -> str:
+        return f"{self.audience} until {time_text(self.until)}" if self.until else str(self.audience)
+
+    def allows(self, *, registered: bool, at: datetime) -> bool:
+        """Whether one may see it at this time without a key that names it; ``registered``: one who has a key."""
+        if self.until is not None:
+            return at >= self.until
+        return self.audience is Audience.PUBLIC or (registered and self.audience is Audience.REGISTERED)
+
+
+PUBLIC = Visibility(Audience.PUBLIC)
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseEntry:
     """A release as ``dataset.json`` names it; times are RFC 3339, UTC."""
@@ -156,20 +218,24 @@ class ReleaseEntry:
     published_at: str
     catalogue_sha256: str
     catalogue_size: int
-    visibility: str = "public"
+    visibility: Visibility = PUBLIC
     withdrawn_at: str | None = None
     withdrawn_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as ``dataset.json`` describes it, with its releases in the order of their publication."""
+    """A dataset as ``dataset.json`` describes it, with its releases in the order of their publication.
+
+    A release is seen by those whom its own visibility and the dataset's both allow.
+    """
 
     id: str
     title: str
     description: str | None = None
     license: str | None = None
     homepage: str | None = None
+    visibility: Visibility = PUBLIC
     releases: tuple[ReleaseEntry, ...] = ()
 
     def release(self, release: str) -> ReleaseEntry | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,16 @@ class _Origins(fields.Field[tuple[str, ...]]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
+
+
+class _Secrets(fields.Field[tuple[str, ...]]):
+    """Secrets, separated by commas. What is wrong with one is told without telling it."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        secrets = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        if any(len(secret) < 32 for secret in secrets):
+            raise ValidationError("a secret has 32 characters at least; make one with: openssl rand -base64 32")
+        return secrets
 
 
 def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
@@ -117,6 +127,24 @@ class _SettingsSchema(Schema):
     refresh_seconds = _setting(
         fields.Float, "how old the list of releases may be, in seconds", 5.0, validate=validate.Range(0.1, 3600)
     )
+    key_refresh_seconds = _setting(
+        fields.Float,
+        "how old what is known of API keys may be while the store answers, in seconds; never above 50",
+        10.0,
+        validate=validate.Range(0.1, 50),
+    )
+    link_secrets = _setting(
+        _Secrets,
+        "what signed links are signed with: 32 characters or more, by chance; several with commas, of which the first "
+        "signs and all are accepted; empty: no links are made",
+        (),
+    )
+    link_max_seconds = _setting(
+        fields.Integer,
+        "how long a signed link is good at most, whatever is asked, in seconds",
+        30 * 86400,
+        validate=validate.Range(60, 366 * 86400),
+    )
     public_url = _setting(
         fields.String, "this service as users reach it, for links; empty: as each request names it", validate=_url()
     )
@@ -177,6 +205,9 @@ class Settings:
     cache_bytes: int
     catalogue_cache_bytes: int
     refresh_seconds: float
+    key_refresh_seconds: float
+    link_secrets: tuple[str, ...] = field(repr=False)
+    link_max_seconds: int
     public_url: str | None
     answers_bytes: int
     cors_origins: tuple[str, ...]

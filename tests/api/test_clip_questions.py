@@ -11,6 +11,7 @@ from clip_trees import Tree
 from tars import files_in, note_in, source_files
 from werkzeug.test import TestResponse
 
+from gygo_server.access.caller import Caller
 from gygo_server.api.found_clips import ClipQuestion, Wanted, find_clip
 from gygo_server.api.services import services
 from gygo_server.app import MAX_QUESTION_BYTES
@@ -222,7 +223,7 @@ def test_all_that_follow_is_refused_when_they_are_more_than_a_clip_may_have(
 ) -> None:
     monkeypatch.setattr("gygo_server.api.found_clips.MAX_LENGTH", 4)
     with api.application.test_request_context():
-        release = services().library.release("clips", "r1")
+        release = services().library.release("clips", "r1", Caller.anonymous())
     assert len(find_clip(release, ClipQuestion("bare", 1, None, 1), Wanted(None, True, True)).frames) == 4
     answer = api.get(f"{R1}/videos/bare/clip")
     assert answer.status_code == 422

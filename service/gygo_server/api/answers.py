@@ -20,6 +20,8 @@ from gygo_server import __version__
 IMMUTABLE = "public, max-age=31536000, immutable"
 #: For what may change: keep it, but ask before using it.
 REVALIDATE = "public, no-cache"
+#: For what not everybody may see, or not everybody sees alike.
+GUARDED = "private, no-cache"
 #: For what holds a signed URL.
 PRIVATE = "private, no-store"
 #: Header of answers that are or hold signed URLs: until when those are good.
@@ -80,6 +82,7 @@ def not_modified(etag: str, cache_control: str) -> Response:
     response = Response(status=304)
     response.headers["Cache-Control"] = cache_control
     response.headers["ETag"] = f'"{etag}"'
+    _vary(response, cache_control)
     return response
 
 
@@ -92,7 +95,13 @@ def send(answer: Answer, etag: str | None, cache_control: str) -> Response:
         headers["ETag"] = f'"{etag}"'
     if answer.link is not None:
         headers["Link"] = answer.link
+    _vary(response, cache_control)
     return response
+
+
+def _vary(response: Response, cache_control: str) -> None:
+    if cache_control in {GUARDED, REVALIDATE}:
+        response.vary.add("Authorization")
 
 
 def _names(tags: ETags, etag: str) -> bool:

@@ -15,7 +15,7 @@ from gygo_server.api.documented import answers
 from gygo_server.api.links import url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import ChangePageSchema
-from gygo_server.api.video_filters import earlier_release
+from gygo_server.api.video_filters import earlier_release, release_before
 from gygo_server.catalogue.reader import Change
 from gygo_server.library import Release
 
@@ -48,8 +48,7 @@ def list_changes(query: dict[str, Any], release: Release) -> Answer:
     First those that are there, in the order of their names, then those that are gone. Of the first release, nothing.
     """
     catalogue, limit, only = release.catalogue, query["limit"], query.get("change")
-    before = catalogue.release["changes"]
-    since = earlier_release(release, query.get("changed_since")) or (before["since"] if before else None)
+    since = earlier_release(release, query.get("changed_since")) or release_before(release)
     question = ["changes", release.entry.catalogue_sha256, since, only]
     key = pages.read_cursor(query.get("cursor"), question, (int, str))
     counts = catalogue.changes(since) if since is not None else dict.fromkeys(KINDS, 0)

@@ -20,11 +20,13 @@ import structlog
 from flask import Response
 
 from gygo_server import __version__
-from gygo_server.api.answers import IMMUTABLE, PRIVATE
+from gygo_server.access.api_key import Action
+from gygo_server.api.answers import PRIVATE
 from gygo_server.api.file_names import clip_name
 from gygo_server.api.found_clips import ClipQuestion, FoundClip, Wanted, find_clip
 from gygo_server.api.problems import describe
 from gygo_server.api.published_bytes import send_bytes
+from gygo_server.api.releases_in_paths import cache_control_of
 from gygo_server.api.request_log import current_request_id
 from gygo_server.api.services import services
 from gygo_server.errors import CorruptObjectError, GygoError, ObjectNotFoundError, StoreError
@@ -46,12 +48,17 @@ class Part(NamedTuple):
 
 
 def send_clip(release: Release, clip: FoundClip) -> Response:
-    """One clip's members: of neighbouring frames it is one range of the archive, as it is."""
+    """One clip's members: of neighbouring frames it is one range of the archive, as it is.
+
+    Raises:
+        ScopeMissingError: the caller may not download the release.
+    """
+    release.require(Action.DOWNLOAD)
     parts = [_clip_part(services().archives, release, clip, None)]
     first, frames = clip.frames[0].index, len(clip.frames)
     name = clip_name(release.dataset.id, release.entry.id, clip.video, clip.archive.resolution, first, frames)
     headers = [*TAR, ("Content-Disposition", attachment(name))]
-    return _send(release, parts, [clip.describe(), clip.wanted], IMMUTABLE, headers)
+    return _send(release, parts, [clip.describe(), clip.wanted], cache_control_of(release), headers)
 
 
 def send_clips(
@@ -63,6 +70,7 @@ def send_clips(
     described: bool,
 ) -> Response:
     """Clips in the order asked, each with a note before it when ``described``; for one that cannot be had, a note."""
+    release.require(Action.DOWNLOAD)
     archives = services().archives
     parts: list[Part] = []
     lost: dict[str, StoreError] = {}

@@ -9,8 +9,9 @@ from flask import Response
 from marshmallow import fields, validate
 
 from gygo_server.api import pages
-from gygo_server.api.answers import REVALIDATE, Answer, known_tag, not_modified, question_etag, send
+from gygo_server.api.answers import GUARDED, REVALIDATE, Answer, known_tag, not_modified, question_etag, send
 from gygo_server.api.arguments import Blueprint, Nothing, Page, chosen_fields
+from gygo_server.api.callers import caller
 from gygo_server.api.documented import answers, may_be_not_modified, problems
 from gygo_server.api.links import dataset_url, release_url
 from gygo_server.api.schemas import DatasetPageSchema, DatasetSchema, names_of
@@ -41,7 +42,7 @@ def list_datasets(query: dict[str, Any]) -> Response:
     wanted = query.get("q", "").casefold()
     found = [
         dataset
-        for dataset in services().library.datasets().values()
+        for dataset in services().library.datasets(caller())
         if wanted in dataset.id.casefold() or wanted in dataset.title.casefold()
     ]
     descending = query["sort"].startswith("-")
@@ -66,7 +67,7 @@ class DatasetQuery(Nothing):
 @blueprint.query(DatasetQuery)
 def get_dataset(query: dict[str, Any], dataset: str) -> Response:
     """Get one dataset with its releases."""
-    found = services().library.dataset(dataset)
+    found = services().library.dataset(dataset, caller())
     return _send(Answer(pages.only(_describe(found), query.get("chosen"))), [found])
 
 
@@ -74,8 +75,8 @@ def _send(answer: Answer, shown: list[Dataset]) -> Response:
     """Datasets change when a release comes out, so their answers are asked for again each time."""
     digest = hashlib.sha256(b"".join(map(dataset_file.encode, shown))).hexdigest()
     etag = question_etag(digest, base_url())
-    known = known_tag(etag)
-    return send(answer, etag, REVALIDATE) if known is None else not_modified(known, REVALIDATE)
+    known, cache_control = known_tag(etag), REVALIDATE if caller().key is None else GUARDED
+    return send(answer, etag, cache_control) if known is None else not_modified(known, cache_control)
 
 
 def _describe(dataset: Dataset) -> dict[str, Any]:

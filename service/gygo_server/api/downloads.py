@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import NotAcceptable
 
+from gygo_server.access.api_key import Action
 from gygo_server.api import pages
 from gygo_server.api.answers import EXPIRES_AT, PRIVATE, send
 from gygo_server.api.arguments import (
@@ -124,6 +125,7 @@ def get_downloads(query: dict[str, Any], release: Release) -> Response:
 
 
 def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -> Response:
+    release.require(Action.DOWNLOAD)  # before the first line of a list is sent
     chosen = video_filter(query, release)
     wanted = None if videos is None else _wanted(release, videos, query.get("resolution"))
     kind = None if "limit" in query or "cursor" in query else _format(query.get("format"))

@@ -11,6 +11,7 @@ from werkzeug.routing import IntegerConverter
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
 from gygo_server.api.arguments import MAX_COUNT, Blueprint, Nothing, Page, Whole, chosen_fields, resolution_parameter
+from gygo_server.api.callers import may_be_linked
 from gygo_server.api.documented import BINARY, answers, may_be_not_modified, problems
 from gygo_server.api.links import video_url
 from gygo_server.api.published_bytes import send_member
@@ -87,6 +88,7 @@ class FrameQuery(Nothing):
 
 
 @blueprint.route(INDEX)
+@may_be_linked
 @answers(200, FrameSchema)
 @in_release
 @answered_once
@@ -106,6 +108,7 @@ class PictureQuery(Nothing):
 
 
 @blueprint.route(f"{INDEX}/image")
+@may_be_linked
 @answers(200, BINARY, content_type="image/jpeg")
 @answers(206, BINARY, content_type="image/jpeg", description="The range asked for.")
 @problems(416)
@@ -122,6 +125,7 @@ def get_image(query: dict[str, Any], release: Release, video: str, index: int) -
 
 
 @blueprint.route(f"{INDEX}/mask")
+@may_be_linked
 @answers(200, BINARY, content_type="image/png")
 @answers(206, BINARY, content_type="image/png", description="The range asked for.")
 @problems(416)

@@ -48,7 +48,7 @@ def _why_not_store() -> str:
 
 def _why_not_datasets() -> str:
     try:
-        services().library.datasets()
+        services().library.known()
     except StoreError as error:
         return str(error)
     return "ok"

@@ -40,6 +40,9 @@ TABLE: tuple[tuple[type[errors.GygoError], Problem], ...] = (
     (errors.NotFoundError, Problem(404, "not-found", "There is no such thing")),
     (errors.WithdrawnError, Problem(410, "release-withdrawn", "The release was withdrawn")),
     (errors.ReleaseComingError, Problem(503, "release-coming", "The release is on its way to this replica; come back")),
+    (errors.KeyRefusedError, Problem(401, "key-refused", "The API key is not accepted")),
+    (errors.LinkRefusedError, Problem(403, "link-refused", "The link is not accepted")),
+    (errors.ScopeMissingError, Problem(403, "scope-missing", "The API key does not allow this")),
     (errors.InvalidQuestionError, Problem(422, "invalid-request", "The request cannot be answered as it is")),
     (errors.ObjectNotFoundError, STORED_BYTES_WRONG),
     (errors.CorruptObjectError, STORED_BYTES_WRONG),
@@ -68,6 +71,8 @@ def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None 
         body["errors"] = [error._asdict() for error in found]
     response = Response(orjson.dumps(body), problem.status, mimetype=MIMETYPE)
     response.headers["Cache-Control"] = "no-store"
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="gygo"'
     if problem.status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
@@ -100,6 +105,10 @@ def _answer_ours(error: errors.GygoError) -> Response:
         found = [errors.FieldError("query", error.field, str(error))] if error.field else []
     elif isinstance(error, errors.InvalidQuestionError):
         found = list(error.errors)
+    elif isinstance(error, errors.KeyRefusedError):
+        found = [errors.FieldError("headers", "Authorization", str(error))]
+    elif isinstance(error, errors.LinkRefusedError):
+        found = [errors.FieldError("query", "link", str(error))]
     elif problem.status >= 500:
         log.error("request failed", problem=problem.code, reason=str(error), request_id=current_request_id())
     return answer(problem, str(error), found)

@@ -10,8 +10,9 @@ from typing import Any
 from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
-from gygo_server.api.answers import IMMUTABLE, known_tag, not_modified
+from gygo_server.api.answers import GUARDED, known_tag, not_modified
 from gygo_server.api.problems import Problem, answer
+from gygo_server.api.releases_in_paths import cache_control_of
 from gygo_server.api.services import services
 from gygo_server.catalogue.reader import ArchiveRow
 from gygo_server.errors import FieldError
@@ -35,6 +36,7 @@ def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype:
         size=member.size,
         etag=member.sha256,
         headers=[("Content-Type", mimetype), digest],
+        cache_control=cache_control_of(release),
     )
 
 
@@ -44,7 +46,7 @@ def send_bytes(
     size: int,
     etag: str,
     headers: list[tuple[str, str]],
-    cache_control: str = IMMUTABLE,
+    cache_control: str,
 ) -> Response:
     """``size`` bytes that are known by ``etag``, or the range of them that the request asks for.
 
@@ -67,6 +69,8 @@ def send_bytes(
         ("ETag", f'"{etag}"'),
         ("Cache-Control", cache_control),
     ]
+    if cache_control == GUARDED:
+        headers.append(("Vary", "Authorization"))
     if span:
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
     content = None if request.method == "HEAD" else body(start, stop)

@@ -11,6 +11,7 @@ from gygo_server.api.documented import answers
 from gygo_server.api.links import dataset_url, url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import ReleaseSchema, names_of
+from gygo_server.api.video_filters import release_before
 from gygo_server.errors import NotFoundError
 from gygo_server.library import Release
 
@@ -31,10 +32,11 @@ class ReleaseQuery(Nothing):
 def get_release(query: dict[str, Any], release: Release) -> Answer:
     """Get one release: counts, bytes, splits, categories, licence, changes."""
     url = url_of(release)
-    document = release.catalogue.release
+    document, since = release.catalogue.release, release_before(release)
     described = {
         **document,
         "published_at": release.entry.published_at,
+        "changes": None if since is None else {"since": since, **release.catalogue.changes(since)},
         "splits": [{**split, "imageset_url": f"{url}/imagesets/{split['name']}.txt"} for split in document["splits"]],
         "links": {
             "self": url,

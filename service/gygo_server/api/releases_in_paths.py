@@ -9,15 +9,27 @@ from urllib.parse import quote
 
 from flask import Response, redirect, request
 
-from gygo_server.api.answers import IMMUTABLE, PRIVATE, Answer, known_tag, not_modified, question_etag, send
+from gygo_server.api.answers import (
+    GUARDED,
+    IMMUTABLE,
+    PRIVATE,
+    REVALIDATE,
+    Answer,
+    known_tag,
+    not_modified,
+    question_etag,
+    send,
+)
+from gygo_server.api.callers import caller, linked
 from gygo_server.api.documented import below_a_release, may_be_not_modified
 from gygo_server.api.services import base_url, services
 from gygo_server.errors import NotFoundError, WithdrawnError
+from gygo_server.library import Release
 
 LATEST = "latest"
 
 #: All printable ASCII that may stand in a URL: a query keeps its spelling, and only what is no URL is quoted.
-_AS_IT_CAME = "!$%&'()*+,/:;=?@[]~"
+AS_IT_CAME = "!$%&'()*+,/:;=?@[]~"
 
 
 def in_release(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -30,7 +42,7 @@ def in_release(view: Callable[..., Response]) -> Callable[..., Response]:
     def wrapper(*args: Any, dataset: str, release: str, **kwargs: Any) -> Response:
         if release == LATEST:
             return _redirect_to_latest(dataset)
-        return view(*args, release=services().library.release(dataset, release), **kwargs)
+        return view(*args, release=services().library.release(dataset, release, caller()), **kwargs)
 
     return below_a_release(wrapper)
 
@@ -40,32 +52,50 @@ def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Response:
-        answers = services().answers
-        etag = question_etag(kwargs["release"].entry.catalogue_sha256, base_url())
+        answers, release = services().answers, kwargs["release"]
+        etag = question_etag(_digest(release), base_url())
+        cache_control = cache_control_of(release, with_lineage=True)
         known = known_tag(etag)
         if known is not None and not request.if_none_match.star_tag:
-            return not_modified(known, IMMUTABLE)
+            return not_modified(known, cache_control)
         answer = answers.get(etag)
         if answer is None:
             answer = view(*args, **kwargs)
             if not answer.immutable:
                 return send(answer, None, PRIVATE)
             answers.keep(etag, answer)
-        return send(answer, etag, IMMUTABLE) if known is None else not_modified(known, IMMUTABLE)
+        return send(answer, etag, cache_control) if known is None else not_modified(known, cache_control)
 
     return may_be_not_modified(wrapper)
 
 
+def cache_control_of(release: Release, *, with_lineage: bool = False) -> str:
+    """How long an answer about a release may be kept, and by whom. ``with_lineage``: it may say something of the
+    releases that this one comes from, which not everybody may see, and which may be shown or hidden later."""
+    if not release.public or linked():
+        return GUARDED
+    if not with_lineage or release.public_lineage:
+        return IMMUTABLE
+    return REVALIDATE if caller().key is None else GUARDED
+
+
+def _digest(release: Release) -> str:
+    """What answers are a function of, beside the question."""
+    sha256 = release.entry.catalogue_sha256
+    return sha256 if release.public_lineage else "\0".join([sha256, *release.lineage])
+
+
 def _redirect_to_latest(dataset: str) -> Response:
-    found = services().library.dataset(dataset)
+    found = services().library.dataset(dataset, caller())
     if found.latest is None and found.releases:
         raise WithdrawnError(f"all releases of dataset {dataset!r} were withdrawn")
     if found.latest is None:
         raise NotFoundError("release", f"dataset {dataset!r} has no release")
     head, tail = f"/v1/datasets/{dataset}/releases/", request.path.split(f"/releases/{LATEST}", 1)[1]
-    query = quote(request.query_string, safe=_AS_IT_CAME)
+    query = quote(request.query_string, safe=AS_IT_CAME)
     target = quote(head + found.latest.id + tail, safe="/:") + (f"?{query}" if query else "")
     response = redirect(base_url() + target, 307)
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = "no-cache" if caller().key is None else GUARDED
+    response.vary.add("Authorization")
     assert isinstance(response, Response)  # noqa: S101
     return response

@@ -262,6 +262,11 @@ class DownloadPageSchema(_PageSchema):
     items = _list(DownloadSchema)
 
 
+class LinkSchema(Schema):
+    url = _string("Shows what was asked for, to whoever has it.", format="uri")
+    expires_at = _string("Until when; RFC 3339, UTC.", format="date-time")
+
+
 class PlaceSchema(Schema):
     offset = _count("First byte in the archive.")
     size = _count("Bytes.")

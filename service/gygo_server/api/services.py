@@ -9,6 +9,8 @@ from typing import cast
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest
 
+from gygo_server.access.key_ring import KeyRing
+from gygo_server.access.link import LinkSigner
 from gygo_server.api.answers import AnswerCache
 from gygo_server.library import Library
 from gygo_server.settings import Settings
@@ -23,7 +25,8 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?)(:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made once an application, in ``app.py``. ``probe`` is the bucket with less patience, to ask if it is there."""
+    """Made once an application, in ``app.py``. ``probe`` is the bucket with less patience, to ask if it is there;
+    ``links`` is None when no secret is set to sign them with."""
 
     settings: Settings
     bucket: Bucket
@@ -32,6 +35,8 @@ class Services:
     archives: ArchiveReader
     answers: AnswerCache
     signed_urls: SignedUrls
+    keys: KeyRing
+    links: LinkSigner | None
 
 
 def services() -> Services:

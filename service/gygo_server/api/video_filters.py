@@ -78,10 +78,16 @@ def earlier_release(release: Release, wanted: str | None) -> str | None:
     Raises:
         NotFoundError: it is none that this release comes from.
     """
-    lineage = release.catalogue.lineage
+    lineage = release.lineage
     if wanted is not None and wanted not in lineage:
         known = ", ".join(lineage)
         raise NotFoundError(
             "release", f"release {release.entry.id!r} does not come from {wanted!r}; it knows: {known}", "changed_since"
         )
     return wanted
+
+
+def release_before(release: Release) -> str | None:
+    """The release to compare with when none is named: the one before, of those that the caller may see."""
+    before = [each for each in release.lineage if each != release.entry.id]
+    return before[-1] if before else None

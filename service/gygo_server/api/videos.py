@@ -11,6 +11,7 @@ import orjson
 from flask import Response, redirect, request
 from marshmallow import fields, validate
 
+from gygo_server.access.api_key import Action
 from gygo_server.api import pages
 from gygo_server.api.answers import EXPIRES_AT, PRIVATE, Answer
 from gygo_server.api.arguments import (
@@ -21,6 +22,7 @@ from gygo_server.api.arguments import (
     expiry_parameter,
     resolution_parameter,
 )
+from gygo_server.api.callers import may_be_linked
 from gygo_server.api.documented import answers
 from gygo_server.api.download_lists import Download
 from gygo_server.api.file_names import archive_name
@@ -95,6 +97,7 @@ class VideoQuery(Nothing):
 
 
 @blueprint.route("/videos/<video>")
+@may_be_linked
 @answers(200, VideoSchema)
 @in_release
 @answered_once
@@ -161,7 +164,12 @@ def _item(release: Release, video: str, document: str, chosen: list[str] | None,
 
 
 def sign_archives(release: Release, numbers: Sequence[int], resolution: str | None, batch: Batch) -> Iterator[Download]:
-    """An archive of each of these videos, at this resolution (None: the default one, or else its first), signed."""
+    """An archive of each of these videos, at this resolution (None: the default one, or else its first), signed.
+
+    Raises:
+        ScopeMissingError: the caller may not download the release.
+    """
+    release.require(Action.DOWNLOAD)
     catalogue, dataset, entry = release.catalogue, release.dataset.id, release.entry.id
     alike = catalogue.alike
     archives = catalogue.archives_at(numbers, resolution or catalogue.release["default_resolution"])
@@ -181,7 +189,12 @@ def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, 
 def sign_archive(
     release: Release, video: str, archive: ArchiveRow, method: str, expires_in: int | None = None
 ) -> Signed:
-    """A signed URL of the archive, for GET or HEAD."""
+    """A signed URL of the archive, for GET or HEAD.
+
+    Raises:
+        ScopeMissingError: the caller may not download the release.
+    """
+    release.require(Action.DOWNLOAD)
     catalogue, signed_urls, dataset = release.catalogue, services().signed_urls, release.dataset.id
     alike = bool(catalogue.alike) and any(n in catalogue.alike for n in catalogue.numbers_of([video]) if n)
     name = archive_name(dataset, release.entry.id, video, archive.resolution, alike=alike)

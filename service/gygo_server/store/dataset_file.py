@@ -9,16 +9,20 @@ import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.errors import CorruptObjectError
-from gygo_server.model import SLUG, Dataset, ReleaseEntry
+from gygo_server.model import PUBLIC, SLUG, Dataset, ReleaseEntry, Visibility
 from gygo_server.store import keys
 
 #: Readers refuse a file of a format they do not know.
 FORMAT = 1
+#: Of a dataset that not everybody may see all of: older readers, which show everything, refuse it.
+GUARDED_FORMAT = 2
 
 
 def encode(dataset: Dataset) -> bytes:
     """The dataset as ``dataset.json``."""
-    document: dict[str, Any] = {"format": FORMAT, **asdict(dataset)}
+    guarded = dataset.visibility != PUBLIC or any(entry.visibility != PUBLIC for entry in dataset.releases)
+    document: dict[str, Any] = {"format": GUARDED_FORMAT if guarded else FORMAT, **asdict(dataset)}
+    document["visibility"] = str(dataset.visibility)
     document["releases"] = [_encode_release(dataset.id, entry) for entry in dataset.releases]
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -33,7 +37,7 @@ def decode(content: bytes, dataset: str) -> Dataset:
         read = _DatasetSchema().load(orjson.loads(content))
     except (ValueError, ValidationError) as error:
         raise CorruptObjectError(f"{keys.dataset_file(dataset)}: not a dataset file: {error}") from error
-    if (read.pop("format"), read["id"]) != (FORMAT, dataset):
+    if read.pop("format") not in {FORMAT, GUARDED_FORMAT} or read["id"] != dataset:
         raise CorruptObjectError(f"{keys.dataset_file(dataset)}: of another format, or of another dataset")
     releases = tuple(_decode_release(entry) for entry in read.pop("releases"))
     return Dataset(**read, releases=releases)
@@ -43,12 +47,20 @@ def _encode_release(dataset: str, entry: ReleaseEntry) -> dict[str, Any]:
     document = asdict(entry)
     sha256, size = document.pop("catalogue_sha256"), document.pop("catalogue_size")
     key = keys.catalogue(dataset, entry.id, sha256)
-    return {**document, "catalogue": {"key": key, "sha256": sha256, "bytes": size}}
+    return {**document, "visibility": str(entry.visibility), "catalogue": {"key": key, "sha256": sha256, "bytes": size}}
 
 
 def _decode_release(read: dict[str, Any]) -> ReleaseEntry:
     catalogue = read.pop("catalogue")
     return ReleaseEntry(**read, catalogue_sha256=catalogue["sha256"], catalogue_size=catalogue["bytes"])
+
+
+class _Visibility(fields.Field[Visibility]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Visibility:
+        try:
+            return Visibility.parse(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 def _text(*, optional: bool = False, pattern: str | None = None) -> fields.String:
@@ -69,7 +81,7 @@ class _ReleaseSchema(Schema):
 
     id = _text(pattern=SLUG.pattern)
     published_at = _text()
-    visibility = _text()
+    visibility = _Visibility(required=True)
     withdrawn_at = _text(optional=True)
     withdrawn_reason = _text(optional=True)
     catalogue = fields.Nested(_CatalogueSchema, required=True, unknown=EXCLUDE)
@@ -85,4 +97,5 @@ class _DatasetSchema(Schema):
     description = _text(optional=True)
     license = _text(optional=True)
     homepage = _text(optional=True)
+    visibility = _Visibility(load_default=PUBLIC)  # files from before there was one
     releases = fields.List(fields.Nested(_ReleaseSchema), required=True)

@@ -5,6 +5,7 @@
     <dataset>/dataset.json                                  names the releases
     <dataset>/releases/<release>/catalogue.<sha256>.sqlite  immutable, content-addressed
     <dataset>/videos/<sha256>.tar                           immutable, content-addressed, shared by releases
+    _keys/<id>.json                                         an API key: its hash, owner, scopes, limits, expiry
 
 A catalogue's key holds its hash, so that two publications of one release never write the same object: the one that
 ``dataset.json`` names is the release, whatever else a killed publication left behind.
@@ -12,7 +13,14 @@ A catalogue's key holds its hash, so that two publications of one release never 
 
 from __future__ import annotations
 
+import re
+
 from gygo_server.model import SLUG
+
+#: Where the API keys are.
+API_KEYS = "_keys/"
+
+_API_KEY = re.compile(r"_keys/([a-z0-9]{10})\.json")
 
 
 def dataset_file(dataset: str) -> str:
@@ -25,6 +33,16 @@ def catalogue(dataset: str, release: str, sha256: str) -> str:
 
 def archive(dataset: str, sha256: str) -> str:
     return f"{dataset}/videos/{sha256}.tar"
+
+
+def api_key(key_id: str) -> str:
+    return f"{API_KEYS}{key_id}.json"
+
+
+def id_of_api_key(key: str) -> str | None:
+    """The id of the API key that an object describes; None for objects that are none."""
+    match = _API_KEY.fullmatch(key)
+    return match[1] if match else None
 
 
 def dataset_of_prefix(prefix: str) -> str | None:
