@@ -158,7 +158,7 @@ DEAD = "http://127.0.0.1:1"
 
 def test_a_published_release_can_be_read(publisher: Publisher, library_of: Callable[..., Library]) -> None:
     entry = publisher.publish("fresh-1", "r1", "a", "b/c")
-    release = library_of().release("fresh-1", "r1")
+    release = library_of().release("fresh-1", "r1", ANYBODY)
     assert release.entry == entry
     assert release.dataset.id == "fresh-1"
     assert release.catalogue.release["counts"]["videos"] == 2
@@ -312,7 +312,7 @@ def test_a_refresh_that_hangs_keeps_nobody_waiting(
     publisher: Publisher, library_of: Callable[..., Library], shelf: Bucket, tmp_path: Path
 ) -> None:
     publisher.publish("away-2", "r1", "a")
-    library_of().release("away-2", "r1")
+    library_of().release("away-2", "r1", ANYBODY)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         library = library_of(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.4)
         library.known()  # the first time it must wait, and then has what the one before it kept
@@ -335,7 +335,7 @@ def test_a_replica_that_starts_without_the_store_serves_what_the_one_before_it_k
     publisher: Publisher, library_of: Callable[..., Library]
 ) -> None:
     publisher.publish("away-3", "r1", "a")
-    library_of().release("away-3", "r1")
+    library_of().release("away-3", "r1", ANYBODY)
     started = library_of(endpoint=DEAD)
     assert started.dataset("away-3").title == "Away-3"
     assert started.release("away-3", "r1").catalogue.video("a") is not None
@@ -346,7 +346,7 @@ def test_a_kept_dataset_without_its_catalogue_says_that_the_store_is_away(
     publisher: Publisher, library_of: Callable[..., Library]
 ) -> None:
     publisher.publish("away-4", "r1", "a")
-    library_of().dataset("away-4")
+    library_of().dataset("away-4", ANYBODY)
     started = library_of(endpoint=DEAD)
     assert releases(started, "away-4") == ["r1"]
     with pytest.raises(StoreUnavailableError):
@@ -406,7 +406,7 @@ def test_a_catalogue_that_the_disk_has_no_room_for_is_told(
 ) -> None:
     publisher.publish("away-8", "r1", "a")
     with pytest.raises(StoreUnavailableError, match="away-8/r1"):
-        library_of(catalogue_bytes=100).release("away-8", "r1")
+        library_of(catalogue_bytes=100).release("away-8", "r1", ANYBODY)
 
 
 def test_a_folder_deleted_while_it_is_in_use_does_no_harm(
@@ -496,7 +496,7 @@ def test_a_catalogue_that_is_gone_is_told(publisher: Publisher, library_of: Call
     entry = publisher.publish("spoilt-3", "r1", "a")
     publisher.bucket.delete(keys.catalogue("spoilt-3", "r1", entry.catalogue_sha256))
     with pytest.raises(StoreError, match=entry.catalogue_sha256):
-        library_of().release("spoilt-3", "r1")
+        library_of().release("spoilt-3", "r1", ANYBODY)
 
 
 def test_a_published_file_that_is_no_catalogue_is_refused_in_our_words(
@@ -505,7 +505,7 @@ def test_a_published_file_that_is_no_catalogue_is_refused_in_our_words(
     (tmp_path / "text").write_bytes(b"no database at all " * 1000)
     publisher.publish_file("spoilt-4", "r1", tmp_path / "text")
     with pytest.raises(CorruptObjectError, match="not a database"):
-        library_of().release("spoilt-4", "r1")
+        library_of().release("spoilt-4", "r1", ANYBODY)
 
 
 def test_a_catalogue_of_another_version_of_this_software_is_refused_in_our_words(
@@ -516,7 +516,7 @@ def test_a_catalogue_of_another_version_of_this_software_is_refused_in_our_words
         db.execute("PRAGMA user_version=999")
     publisher.publish_file("spoilt-5", "r1", path)
     with pytest.raises(GygoError, match="schema 999"):
-        library_of().release("spoilt-5", "r1")
+        library_of().release("spoilt-5", "r1", ANYBODY)
 
 
 # Large catalogues, which take a while to come

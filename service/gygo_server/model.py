@@ -169,7 +169,7 @@ def time_text(time: datetime) -> str:
 
 
 class Audience(StrEnum):
-    """Who needs no key that names something to see it: everybody, whoever has a key, everybody from a time on, nobody."""
+    """Who sees something without a key that names it: all, whoever has any key, all from a time on, or nobody."""
 
     PUBLIC = "public"
     REGISTERED = "registered"
