@@ -172,7 +172,7 @@ def test_datasets_are_listed_in_order_and_other_prefixes_are_not(
         publisher.publish(dataset, "r1", "a")
     publisher.bucket.put("_keys/fresh-2.json", b"{}", replaces=None)
     publisher.bucket.put("fresh-2c/videos/on-its-way.tar", b"", replaces=None)
-    found = [name for name in library_of().datasets() if not name.startswith("fresh-2") or name[-1] in "abc"]
+    found = [name for name in library_of().known() if not name.startswith("fresh-2") or name[-1] in "abc"]
     assert found == sorted(found)
     assert {"fresh-2a", "fresh-2b"} <= set(found)
     assert not {"_keys", "fresh-2c"} & set(found)
@@ -337,8 +337,8 @@ def test_a_replica_that_starts_without_the_store_serves_what_the_one_before_it_k
     publisher.publish("away-3", "r1", "a")
     library_of().release("away-3", "r1", ANYBODY)
     started = library_of(endpoint=DEAD)
-    assert started.dataset("away-3").title == "Away-3"
-    assert started.release("away-3", "r1").catalogue.video("a") is not None
+    assert started.dataset("away-3", ANYBODY).title == "Away-3"
+    assert started.release("away-3", "r1", ANYBODY).catalogue.video("a") is not None
     wait_for_refreshes()
 
 
@@ -350,7 +350,7 @@ def test_a_kept_dataset_without_its_catalogue_says_that_the_store_is_away(
     started = library_of(endpoint=DEAD)
     assert releases(started, "away-4") == ["r1"]
     with pytest.raises(StoreUnavailableError):
-        started.release("away-4", "r1")
+        started.release("away-4", "r1", ANYBODY)
     wait_for_refreshes()
 
 
@@ -359,10 +359,10 @@ def test_a_spoilt_kept_file_does_not_take_the_others_away(
 ) -> None:
     for dataset in ("away-5a", "away-5b", "away-5c"):
         publisher.publish(dataset, "r1", "a")
-    library_of().datasets()
+    library_of().known()
     (tmp_path / "replica" / "datasets" / "away-5b.json").write_bytes(b"{half")
     started = library_of(endpoint=DEAD)
-    found = set(started.datasets())
+    found = set(started.known())
     assert {"away-5a", "away-5c"} <= found
     assert "away-5b" not in found
     wait_for_refreshes()
@@ -387,7 +387,7 @@ def test_a_replica_that_knows_nothing_says_that_the_store_is_away_and_then_recov
 
 def test_a_bucket_that_does_not_exist_is_told(library_of: Callable[..., Library]) -> None:
     with pytest.raises(StoreRefusedError, match="no such bucket"):
-        library_of(bucket="gygo-library-none").datasets()
+        library_of(bucket="gygo-library-none").known()
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_keeping(

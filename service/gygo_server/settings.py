@@ -30,14 +30,26 @@ _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 
 
+def size_of(text: str) -> int:
+    """The bytes that a size such as ``20GB`` or ``512MiB`` means.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not a size; write it as 500MB or 20GiB")
+    return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
 class _Bytes(fields.Field[int]):
     """A size such as ``20GB`` or ``512MiB``."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        match = _BYTES.fullmatch(str(value).strip())
-        if match is None:
-            raise ValidationError("not a size; write it as 500MB or 20GiB")
-        return int(match[1]) * _UNITS[(match[2] or "").upper()]
+        try:
+            return size_of(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class _Origins(fields.Field[tuple[str, ...]]):

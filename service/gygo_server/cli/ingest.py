@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.types import VisibilityType
 from gygo_server.errors import FaultySourceError
 from gygo_server.ingest.bucket_files import SCHEME, BucketFiles
 from gygo_server.ingest.publication import Publication, Report
@@ -40,6 +41,17 @@ class _Source(click.Path):
 @click.option("--description", help="What the dataset is, in a sentence or two.")
 @click.option("--license", help="The dataset's licence, as its publisher states it.")
 @click.option("--homepage", help="The dataset's home page.")
+@click.option(
+    "--visibility",
+    type=VisibilityType(),
+    help="Who may see the release: public, registered (whoever has a key), 'embargoed until 2026-12-01' or private "
+    "(keys that name it).  [public, or as it is]",
+)
+@click.option(
+    "--dataset-visibility",
+    type=VisibilityType(),
+    help="Who may see the dataset at all, whatever its releases say.  [public, or as it is]",
+)
 @click.option(
     "--categories",
     "labels",
@@ -132,7 +144,7 @@ def _outcome(publication: Publication, report: Report) -> str:
     transfer = report.transfer
     if not report.published:
         done = [f"{transfer.sent} archives that the bucket had lost were sent again"] if transfer.sent else []
-        done += ["the dataset's description was changed"] if report.described else []
+        done += ["what is said of the dataset and who may see it was changed"] if report.described else []
         done += ["its catalogue was written anew"] if report.renewed else []
         return f"{name} is published already, with this content; {' and '.join(done) or 'nothing to do'}"
     left_out = f"; left out {len(report.left_out)} with faults" if report.left_out else ""

@@ -10,6 +10,7 @@ import click
 from gygo_server import __version__
 from gygo_server.cli.demo import demo
 from gygo_server.cli.ingest import ingest
+from gygo_server.cli.keys import keys
 from gygo_server.cli.releases import releases
 from gygo_server.cli.serve import serve
 from gygo_server.errors import GygoError
@@ -24,7 +25,7 @@ def cli() -> None:
     """Publishes video object segmentation data sets to S3, and serves them."""
 
 
-for _command in (demo, ingest, releases, serve):
+for _command in (demo, ingest, keys, releases, serve):
     cli.add_command(_command)
 
 

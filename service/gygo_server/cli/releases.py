@@ -1,4 +1,4 @@
-"""``gygo-server releases``: what is published, whether it is whole, and taking it back."""
+"""``gygo-server releases``: what is published, whether it is whole, who may see it, and taking it back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.types import PlaceType, VisibilityType
 from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import read_dataset
-from gygo_server.ingest.releases import find_release, verify, withdraw
-from gygo_server.model import Dataset
+from gygo_server.ingest.releases import find_release, show_to, verify, withdraw
+from gygo_server.model import Dataset, Visibility
 from gygo_server.settings import Settings
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
@@ -26,7 +27,7 @@ as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of a 
 
 @click.group()
 def releases() -> None:
-    """List, show, verify and withdraw releases in the bucket."""
+    """List, show, verify and withdraw releases in the bucket, and say who may see them."""
 
 
 @releases.command("list")
@@ -114,6 +115,21 @@ def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) 
     click.echo(f"withdrew {dataset}/{release}")
 
 
+@releases.command("visibility")
+@click.argument("place", metavar="DATASET[:RELEASE]", type=PlaceType())
+@click.argument("visibility", type=VisibilityType())
+def set_visibility(place: tuple[str, str | None], visibility: Visibility) -> None:
+    """Say who may see RELEASE of DATASET, or DATASET as a whole, without a key that names it.
+
+    VISIBILITY is public, registered (whoever has a key), "embargoed until 2026-12-01" or private. A release is seen by
+    those whom its own and its dataset's visibility both allow; for all others it does not exist. What was public may
+    lie in caches for a year.
+    """
+    before = show_to(_bucket(), *place, visibility)
+    name = "/".join(filter(None, place))
+    click.echo(f"{name} is {visibility}" + (f", it was {before}" if before != visibility else " already"))
+
+
 def _console() -> Console:
     # Names are shown as they are, also those that look like rich's own "[red]" or ":b:".
     return Console(markup=False, emoji=False)
@@ -129,7 +145,8 @@ def _rows(dataset: Dataset) -> list[dict[str, Any]]:
             "dataset": dataset.id,
             "release": entry.id,
             "published_at": entry.published_at,
-            "state": f"withdrawn {entry.withdrawn_at}" if entry.withdrawn_at else entry.visibility,
+            "state": f"withdrawn {entry.withdrawn_at}" if entry.withdrawn_at else str(entry.visibility),
+            "dataset_visibility": str(dataset.visibility),
             "withdrawn_reason": entry.withdrawn_reason,
         }
         for entry in dataset.releases

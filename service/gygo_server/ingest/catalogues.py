@@ -19,7 +19,7 @@ from gygo_server.formats.source import SourceVideo
 from gygo_server.ingest.journal import Journal
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.publication import Publication, Report
-from gygo_server.model import Dataset, ReleaseEntry, Video
+from gygo_server.model import PUBLIC, Dataset, ReleaseEntry, Video
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
 
@@ -138,7 +138,7 @@ def upload_catalogue(path: Path, publication: Publication, bucket: Bucket, *, ag
     if again or not bucket.holds(key, size, sha256):
         bucket.put_file(key, path, sha256, SQLITE)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return ReleaseEntry(publication.release, now, sha256, size)
+    return ReleaseEntry(publication.release, now, sha256, size, publication.visibility or PUBLIC)
 
 
 def open_catalogue(bucket: Bucket, dataset: str, entry: ReleaseEntry, folder: Path) -> Catalogue:

@@ -9,12 +9,13 @@ from pathlib import Path
 from gygo_server.errors import PublicationError
 from gygo_server.formats.files import LocalFiles, SourceFiles
 from gygo_server.ingest.upload import Transfer
-from gygo_server.model import RESERVED_RELEASES, SLUG, Finding, MaskKind, Severity
+from gygo_server.model import RESERVED_RELEASES, SLUG, Finding, MaskKind, Severity, Visibility
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What to publish, and as what. ``title`` and the three after it are the data set's: None keeps what it has.
+    """What to publish, and as what. ``title`` and the four after it are the data set's: None keeps what it has, as does
+    ``visibility``, the release's; what is new is public then.
 
     ``source`` is a folder here or the files of a source elsewhere; the work is done by ``workers`` processes here, or
     by those of the Dask cluster whose ``scheduler`` is named.
@@ -27,6 +28,8 @@ class Publication:
     description: str | None = None
     license: str | None = None
     homepage: str | None = None
+    dataset_visibility: Visibility | None = None
+    visibility: Visibility | None = None
     labels: Path | None = None
     masks: MaskKind | None = None
     fps: float | None = None
@@ -58,8 +61,8 @@ class Report:
     """What a publication found and did.
 
     ``published`` is False after a dry run, or when the release was there before; ``described``: the dataset's title
-    and so on were changed to what was told; ``renewed``: its catalogue was lost, or of an older version, and was
-    written anew.
+    and so on, or who may see it, were changed to what was told; ``renewed``: its catalogue was lost, or of an older
+    version, and was written anew.
     """
 
     findings: list[Finding] = field(default_factory=list)

@@ -157,7 +157,8 @@ def _check(
 
 def _renew(publication: Publication, bucket: Bucket, entry: ReleaseEntry, built: Path) -> None:
     """Bring a catalogue back that the bucket has lost, or put one of this version in the place of an older one."""
-    renewed = replace(upload_catalogue(built, publication, bucket, again=True), published_at=entry.published_at)
+    sent = upload_catalogue(built, publication, bucket, again=True)
+    renewed = replace(entry, catalogue_sha256=sent.catalogue_sha256, catalogue_size=sent.catalogue_size)
     if renewed == entry:
         return
 
@@ -217,14 +218,25 @@ def _name_release(publication: Publication, bucket: Bucket, entry: ReleaseEntry,
 def _told(publication: Publication) -> dict[str, Any]:
     """What the publication says of the dataset."""
     told = {name: getattr(publication, name) for name in ("title", "description", "license", "homepage")}
+    told["visibility"] = publication.dataset_visibility
     return {name: value for name, value in told.items() if value is not None}
 
 
 def _describe_anew(publication: Publication, bucket: Bucket) -> bool:
-    """Bring the dataset's title and so on up to what the publication says; whether anything changed."""
-    told = _told(publication)
+    """Bring the dataset's title and so on, and who may see what, up to what the publication says; whether anything
+    changed."""
+
+    def describe(dataset: Dataset) -> Dataset:
+        releases = tuple(
+            replace(entry, visibility=publication.visibility or entry.visibility)
+            if entry.id == publication.release
+            else entry
+            for entry in dataset.releases
+        )
+        return replace(dataset, releases=releases, **_told(publication))
+
     found = read_dataset(bucket, publication.dataset)[0]
-    if found is None or all(getattr(found, name) == value for name, value in told.items()):
+    if found is None or describe(found) == found:
         return False
-    change_dataset(bucket, publication.dataset, lambda now: replace(now or found, **told))
+    change_dataset(bucket, publication.dataset, lambda now: describe(now or found))
     return True

@@ -17,7 +17,7 @@ from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.publication import require_unicode
-from gygo_server.model import Dataset, Member, ReleaseEntry
+from gygo_server.model import PUBLIC, Dataset, Member, ReleaseEntry, Visibility
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
 
@@ -81,6 +81,30 @@ def withdraw(bucket: Bucket, dataset: str, release: str, reason: str | None) -> 
         return replace(current, releases=tuple(gone if each.id == release else each for each in current.releases))
 
     change_dataset(bucket, dataset, change)
+
+
+def show_to(bucket: Bucket, dataset: str, release: str | None, visibility: Visibility) -> Visibility:
+    """Say who may see a release, or (None) the dataset as a whole; what it was before.
+
+    Raises:
+        NotFoundError: no such dataset or release.
+    """
+    before = PUBLIC
+
+    def change(found: Dataset | None) -> Dataset:
+        nonlocal before
+        if release is None:
+            if found is None:
+                raise NotFoundError("dataset", f"there is no dataset {dataset!r} in the bucket")
+            before = found.visibility
+            return replace(found, visibility=visibility)
+        current, entry = _require_release(found, dataset, release)
+        before = entry.visibility
+        other = replace(entry, visibility=visibility)
+        return replace(current, releases=tuple(other if each.id == release else each for each in current.releases))
+
+    change_dataset(bucket, dataset, change)
+    return before
 
 
 def _require_release(found: Dataset | None, dataset: str, release: str) -> tuple[Dataset, ReleaseEntry]:

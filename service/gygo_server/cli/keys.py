@@ -1,0 +1,157 @@
+"""``gygo-server keys``: API keys made, listed, shown, rotated and revoked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from gygo_server.access.api_key import ApiKey, Scope
+from gygo_server.access.issuing import Order, create_key, find_key, list_keys, revoke_key, rotate_key
+from gygo_server.cli.types import BytesType, DurationType, ScopeType, TextType, TimeType
+from gygo_server.errors import CorruptObjectError
+from gygo_server.model import time_text
+from gygo_server.settings import Settings
+from gygo_server.store.bucket import Bucket
+
+as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of text.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list, show, rotate and revoke API keys: in the bucket, which holds only their hashes."""
+
+
+@keys.command("create")
+@click.option("--owner", type=TextType(), required=True, help="Whose it is: for lists and the audit.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=ScopeType(),
+    multiple=True,
+    help="dataset[:release][=read,download]: what it lets its owner see that not everybody may; * for any dataset. "
+    "Several times. Without one: what is `registered`.",
+)
+@click.option("--rate", help="How much it may ask, as in 60000/minute.  [as the service's settings say]")
+@click.option("--quota-bytes", type=BytesType(), help="Bytes a day (UTC), served and signed.  [as the settings say]")
+@click.option("--expires", "expires_at", type=TimeType(), help="A date, a time, or how long from now (90d).  [never]")
+@as_json
+def create(plain: bool, scopes: tuple[Scope, ...], **given: Any) -> None:
+    """Make a key, and print it: the only time, as only its hash is kept."""
+    key, token = create_key(_bucket(), Order(scopes=scopes, **given))
+    _tell(key, token, plain)
+
+
+@keys.command("list")
+@click.option("--owner", help="Only this owner's.")
+@click.option("--good", is_flag=True, help="Only those that are neither revoked nor expired.")
+@as_json
+def list_all(owner: str | None, good: bool, plain: bool) -> None:
+    """List the keys."""
+    now = datetime.now(UTC)
+    rows = []
+    for key in list_keys(_bucket()):
+        if isinstance(key, CorruptObjectError):
+            click.echo(f"warning: {key}", err=True)
+        elif owner in {None, key.owner} and not (good and key.why_not(now)):
+            rows.append(_row(key))
+    if plain:
+        _print_json(rows)
+        return
+    table = Table("id", "owner", "scopes", "created", "state")
+    for row in rows:
+        table.add_row(row["id"], row["owner"], " ".join(row["scopes"]), row["created_at"], row["state"])
+    _console().print(table)
+
+
+@keys.command("show")
+@click.argument("key_id", metavar="ID")
+@as_json
+def show(key_id: str, plain: bool) -> None:
+    """Show the key with this id: all but itself, which nobody knows but its owner."""
+    _show(find_key(_bucket(), key_id), plain)
+
+
+@keys.command("rotate")
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap",
+    type=DurationType(),
+    default="7d",
+    show_default=True,
+    help="How long the old one is still good: 12h, 7d; 0s: no longer.",
+)
+@as_json
+def rotate(key_id: str, overlap: timedelta, plain: bool) -> None:
+    """Give the key with this id a new secret, and print it. The id, its scopes and its links stay as they are."""
+    key, token = rotate_key(_bucket(), key_id, overlap)
+    _tell(key, token, plain)
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def revoke(key_id: str, yes: bool) -> None:
+    """Take the key with this id back, and every link made with it: within a minute on each replica, and for good."""
+    bucket = _bucket()
+    key = find_key(bucket, key_id)
+    if not yes and not click.confirm(f"revoke key {key.id} of {key.owner} for good?", err=True):
+        raise click.ClickException("nothing was revoked")
+    revoke_key(bucket, key_id)
+    click.echo(f"revoked {key_id} of {key.owner}; signed URLs of archives that it was given last until they expire")
+
+
+def _tell(key: ApiKey, token: str, plain: bool) -> None:
+    """The key on standard output, and what it is beside it."""
+    if plain:
+        _print_json({**_row(key), "key": token})
+        return
+    click.echo(token)
+    scopes = " ".join(map(str, key.scopes)) or "what is registered"
+    click.echo(f"key {key.id} of {key.owner}: {scopes}; it is shown only now", err=True)
+
+
+def _show(key: ApiKey, plain: bool) -> None:
+    row = _row(key)
+    if plain:
+        _print_json(row)
+        return
+    table = Table(show_header=False)
+    for name, value in row.items():
+        shown = "\n".join(value) if isinstance(value, list) else value
+        if shown not in {None, ""}:
+            table.add_row(name.replace("_", " "), str(shown))
+    _console().print(table)
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    old = [secret.expires_at for secret in key.secrets if secret.expires_at and secret.expires_at > now]
+    return {
+        "id": key.id,
+        "owner": key.owner,
+        "state": key.why_not(now) or "good",
+        "scopes": [str(scope) for scope in key.scopes],
+        "rate": key.rate,
+        "quota_bytes": key.quota_bytes,
+        "created_at": time_text(key.created_at),
+        "expires_at": time_text(key.expires_at) if key.expires_at else None,
+        "old_secret_good_until": time_text(max(old)) if old else None,
+    }
+
+
+def _console() -> Console:
+    # Owners are shown as they are, also those that look like rich's own "[red]" or ":b:".
+    return Console(markup=False, emoji=False)
+
+
+def _bucket() -> Bucket:
+    return Bucket(Settings.from_env().s3)
+
+
+def _print_json(document: Any) -> None:
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
