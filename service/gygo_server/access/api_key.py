@@ -13,7 +13,7 @@ from gygo_server.model import SLUG, time_text
 
 ANY = "*"
 
-_SCOPE = re.compile(rf"(?P<dataset>\*|{SLUG.pattern})(?::(?P<release>{SLUG.pattern}))?(?:=(?P<actions>[a-z,]*))?")
+_SCOPE = re.compile(rf"(?P<dataset>\*|{SLUG.pattern})(?::(?P<release>{SLUG.pattern}))?(?:=(?P<actions>[a-z,]+))?")
 
 
 class Action(StrEnum):

@@ -16,6 +16,8 @@ from gygo_server.api.schemas import ProblemSchema
 BINARY = {"type": "string", "format": "binary"}
 
 _MEANINGS = {
+    401: "The API key is none, or no longer good.",
+    403: "The API key does not allow this, or the link is no longer good.",
     404: "There is no such thing.",
     406: "`Accept` names none of the formats there are.",
     410: "The release was withdrawn.",
@@ -64,7 +66,7 @@ def may_be_not_modified(view: Callable[..., Any]) -> Callable[..., Any]:
 def below_a_release(view: Callable[..., Any]) -> Callable[..., Any]:
     """Document what every path below a release may answer."""
     moved = _only_documents(_blueprint.alt_response(307, description=_MOVED, headers=_LOCATION))
-    return moved(problems(404, 410, 422, 502, 503)(view))
+    return moved(problems(401, 403, 404, 410, 422, 502, 503)(view))
 
 
 def _only_documents(*decorators: Decorator) -> Decorator:
