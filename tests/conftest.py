@@ -128,21 +128,37 @@ def fresh_client(settings: Settings, tmp_path: Path) -> FlaskClient:
     return create_app_with_settings(replace(settings, cache_dir=tmp_path / "cache")).test_client()
 
 
+@pytest.fixture(scope="session")
+def command_for(
+    s3: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Callable[..., subprocess.CompletedProcess[str]]]:
+    """For a bucket, what runs the command line over it, in a process of its own."""
+    state = tmp_path_factory.mktemp("command-state")
+
+    def over(name: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+        environment = {
+            **os.environ,
+            "GYGO_BUCKET": name,
+            "GYGO_S3_ENDPOINT": s3.endpoint,
+            "GYGO_S3_ADDRESSING": "path",
+            "XDG_STATE_HOME": str(state),
+        }
+
+        def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+            command = [str(Path(sys.executable).parent / "gygo-server"), *map(str, arguments)]
+            return subprocess.run(
+                command, env={**environment, **more}, capture_output=True, text=True, timeout=120, check=False
+            )
+
+        return run
+
+    return over
+
+
 @pytest.fixture
-def gygo_server(s3: SeaweedFS, bucket: Bucket, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def gygo_server(
+    bucket: Bucket, tmp_path: Path, command_for: Callable[[str], Callable[..., subprocess.CompletedProcess[str]]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command line in a process of its own, with the test bucket's settings."""
-    environment = {
-        **os.environ,
-        "GYGO_BUCKET": BUCKET,
-        "GYGO_S3_ENDPOINT": s3.endpoint,
-        "GYGO_S3_ADDRESSING": "path",
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-    }
-
-    def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).parent / "gygo-server"), *map(str, arguments)]
-        return subprocess.run(
-            command, env={**environment, **more}, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
+    run = command_for(BUCKET)
+    return lambda *arguments, **more: run(*arguments, **{"XDG_STATE_HOME": str(tmp_path / "state"), **more})

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 MAX_AGE = 50.0
 
 #: A key that is not known is looked for in the bucket at once, but not more often than this.
-MISS_SECONDS = 1.0
+MISS_SECONDS = 0.25
 
 
 class _Known(NamedTuple):
