@@ -56,6 +56,9 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_CACHE_BYTES": 20 * 10**9,
     "GYGO_CATALOGUE_CACHE_BYTES": 20 * 10**9,
     "GYGO_REFRESH_SECONDS": 5.0,
+    "GYGO_KEY_REFRESH_SECONDS": 10.0,
+    "GYGO_LINK_SECRETS": (),
+    "GYGO_LINK_MAX_SECONDS": 30 * 86400,
     "GYGO_PUBLIC_URL": None,
     "GYGO_ANSWERS_BYTES": 64 * 10**6,
     "GYGO_CORS_ORIGINS": ("*",),
@@ -74,6 +77,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "GYGO_URL_SECONDS": (60, 604800),
     "GYGO_URL_BUCKET_SECONDS": (0, 86400),
     "GYGO_REFRESH_SECONDS": (0.1, 3600),
+    "GYGO_KEY_REFRESH_SECONDS": (0.1, 50),
+    "GYGO_LINK_MAX_SECONDS": (60, 366 * 86400),
     "GYGO_WORKERS": (1, 256),
     "GYGO_THREADS": (1, 256),
     "GYGO_WORKER_TIMEOUT": (1, 3600),
@@ -105,6 +110,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_URL_MAX_SECONDS", "3600", 3600),
     ("GYGO_URL_MAX_SECONDS", "604800", 604800),
     ("GYGO_CORS_ORIGINS", "https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+    ("GYGO_LINK_SECRETS", "a" * 32, ("a" * 32,)),
+    ("GYGO_LINK_SECRETS", f"{'a' * 32}, {'b' * 40}", ("a" * 32, "b" * 40)),
     ("GYGO_BIND", "0.0.0.0:80", "0.0.0.0:80"),
     ("GYGO_BIND", "[::]:65535", "[::]:65535"),
     ("GYGO_BIND", "unix:/run/gygo.sock", "unix:/run/gygo.sock"),
@@ -140,6 +147,8 @@ BAD: list[tuple[str, str]] = [
             "http://[::1",
         )
     ),
+    ("GYGO_LINK_SECRETS", "b" * 31),
+    ("GYGO_LINK_SECRETS", f"{'a' * 32},short"),
     ("GYGO_BIND", "8000"),
     ("GYGO_BIND", "localhost"),
     ("GYGO_BIND", "localhost:http"),
@@ -331,5 +340,5 @@ def test_the_readme_has_the_setting_in_its_table(setting: SettingDescription) ->
 
 
 def test_the_readme_names_no_setting_that_does_not_exist() -> None:
-    known = {setting.variable for setting in describe_settings()} | {"GYGO_VOS_SAMPLES"}
+    known = {setting.variable for setting in describe_settings()} | {"GYGO_VOS_SAMPLES", "GYGO_API_KEY"}
     assert set(re.findall(r"\bGYGO_[A-Z0-9_]+", (REPOSITORY / "README.md").read_text())) <= known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,11 @@ import pytest
 from checked_client import CheckedClient
 from clip_trees import Clip, Tree
 from flask.testing import FlaskClient
+from guarded_releases import Guard, publish_guarded
+from processes import Service
 
 from gygo_server.app import create_app_with_settings
+from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
 from gygo_server.ingest.publication import Publication, Report
 from gygo_server.ingest.publish import publish
@@ -116,3 +119,19 @@ def lose(bucket: Bucket, api: CheckedClient) -> Callable[..., None]:
                 bucket.put(key, spoil(content), replaces=None)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def guard(s3: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+    """The service, in processes of its own, over datasets of which not everybody may see everything."""
+    root = tmp_path_factory.mktemp("guarded")
+    bucket = Bucket(s3.settings("gygo-guarded"))
+    bucket.create()
+    guarded = publish_guarded(bucket, root)
+    environment = {
+        "GYGO_BUCKET": "gygo-guarded",
+        "GYGO_S3_ENDPOINT": s3.endpoint,
+        "GYGO_LINK_SECRETS": "0123456789abcdef" * 2,
+    }
+    with Service(root, environment) as service:
+        yield Guard(service, guarded)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
+import urllib3
 from clip_trees import Clip, Tree
+from processes import Service
 
 from gygo_server.access.api_key import Scope
 from gygo_server.access.issuing import Order, create_key
@@ -97,3 +100,46 @@ def publish_guarded(bucket: Bucket, root: Path) -> Guarded:
         if scopes is not None:
             _, keys[caller] = create_key(bucket, Order(owner=caller, scopes=tuple(map(Scope.parse, scopes))))
     return Guarded(keys)
+
+
+class Asked(NamedTuple):
+    status: int
+    kind: str
+    text: str
+    headers: str
+    body: bytes
+    cache_control: str
+
+
+class Guard:
+    """The service over what is published, asked by any caller."""
+
+    def __init__(self, service: Service, guarded: Guarded) -> None:
+        self.service = service
+        self.guarded = guarded
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", service.port, maxsize=4, timeout=30, retries=False)
+
+    def send(self, method: str, target: str, headers: dict[str, str], body: dict[str, Any] | None = None) -> Asked:
+        told = {"Content-Type": "application/json"} if body is not None else {}
+        content = json.dumps(body) if body is not None else None
+        answer = self._pool.request(method, target, body=content, headers={**headers, **told}, redirect=False)
+        text = answer.data.decode("utf-8", "replace")
+        kind = json.loads(text)["type"].rsplit(":", 1)[1] if answer.status >= 400 else ""
+        shown = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+        return Asked(answer.status, kind, text, shown, answer.data, answer.headers.get("Cache-Control", ""))
+
+
+def leaks(asked: Asked, caller: str, dataset: str, named: Collection[str] = ()) -> list[str]:
+    """What an answer says of releases and datasets that its caller may not see; ``named``: releases asked for."""
+    hidden = [
+        word
+        for release in RELEASES
+        if release not in named and access(caller, dataset, release) == "nothing"
+        for word in (release, own_video(release))
+    ]
+    hidden += [
+        other
+        for other in DATASETS
+        if other not in {dataset, "xx-shown"} and all(access(caller, other, each) == "nothing" for each in RELEASES)
+    ]
+    return [word for word in hidden if word in asked.headers + asked.text]

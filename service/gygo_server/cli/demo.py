@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import shlex
 import signal
 import subprocess
@@ -89,8 +90,9 @@ def demo(folder: Path, port: int, s3_port: int | None, source: Path | None) -> N
     try:
         with _alone(folder), SeaweedFS(folder / "s3", s3_port) as store:
             dataset = _publish(store, folder, source)
-            _write_environment(store, folder / "environment")
-            with _gunicorn(store, folder, port) as gunicorn:
+            settings = store.service_environment(BUCKET) | {"GYGO_LINK_SECRETS": _link_secret(folder / "link-secret")}
+            _write_environment(settings | store.environment(), folder / "environment")
+            with _gunicorn(settings, folder, port) as gunicorn:
                 _wait_until_ready(gunicorn, port)
                 _greet(port, dataset, folder)
                 _wait_for_end(store, gunicorn)
@@ -171,10 +173,10 @@ def _is_published(bucket: Bucket, dataset: str) -> bool:
 
 
 @contextmanager
-def _gunicorn(store: SeaweedFS, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _gunicorn(settings: dict[str, str], folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GYGO_S3_")}
     environment |= {
-        **store.service_environment(BUCKET),
+        **settings,
         "GYGO_CACHE_DIR": str(folder / "cache"),
         "GYGO_BIND": f"127.0.0.1:{port}",
     }
@@ -208,9 +210,16 @@ def _wait_until_ready(gunicorn: subprocess.Popen[bytes], port: int) -> None:
     raise DemoError(f"the service is not ready after {START_SECONDS} s; see service.log in the demo's folder")
 
 
-def _write_environment(store: SeaweedFS, file: Path) -> None:
-    """What a shell needs to publish into the demo's bucket; for this user only, as a secret key is in it."""
-    settings = store.service_environment(BUCKET) | store.environment()
+def _link_secret(file: Path) -> str:
+    """What the demo signs links with, made once, so that they are good after the next start too."""
+    if not file.exists():
+        file.touch(0o600)
+        file.write_text(secrets.token_urlsafe(32))
+    return file.read_text()
+
+
+def _write_environment(settings: dict[str, str], file: Path) -> None:
+    """What a shell needs to publish into the demo's bucket and to make keys; for this user only: secrets are in it."""
     lines = [f"export {name}={value}\n" for name, value in settings.items()]
     file.touch(0o600)
     file.write_text("".join(lines))
@@ -234,8 +243,11 @@ curl -s "$frames?limit=2"
 curl -s "$frames/0/image" -o frame.jpg
 curl -s "$frames/0/mask" -o mask.png
 curl -sL "${{frames%/frames}}/archive" | tar -x
-# to publish a data set into it
+# to publish a data set into it; a key, and a link made with it
 . {shlex.quote(str(folder / "environment"))}; {gygo_server} ingest --help
+key=$({gygo_server} keys create --owner me)
+curl -s -X POST -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \\
+  -d '{{"url": "'"$frames/0/image"'"}}' "${{frames%/videos/*}}/links"
 
 The description of the API: {base}/docs/    Ctrl-C stops everything."""
     )
