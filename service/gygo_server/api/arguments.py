@@ -120,7 +120,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Register a view, whose name is also that of the operation in generated clients."""
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-            vars(view).setdefault("_apidoc", {})["manual_doc"] = {"operationId": view.__name__}
+            documented = vars(view).setdefault("_apidoc", {}).setdefault("manual_doc", {})
+            documented["operationId"] = view.__name__
             registered: Callable[..., Any] = super(Blueprint, self).route(rule, **options)(view)
             return registered
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 from werkzeug.http import HTTP_STATUS_CODES
 
+from gygo_server.api.deprecation import PARAMETERS
 from gygo_server.api.documented import MEANINGS
 from gygo_server.api.operation_links import links_of
 from gygo_server.api.problems import MIMETYPE, URN
@@ -68,19 +70,24 @@ _RESPONSE_HEADERS: dict[str, tuple[str, Document]] = {
         {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/=]+:$"},
     ),
     "X-Url-Expires-At": ("Until when the signed URLs are good.", {"type": "string", "format": "date-time"}),
+    "Deprecation": (
+        "Since when the route or a parameter is deprecated (RFC 9745).",
+        {"type": "string", "pattern": "^@[0-9]+$"},
+    ),
+    "Sunset": ("Until when it works (RFC 8594).", _TEXT),
     "WWW-Authenticate": ("`Bearer`: send an API key.", _TEXT),
     "RateLimit": ("What is left of the limit (draft-ietf-httpapi-ratelimit-headers).", _TEXT),
     "RateLimit-Policy": ("The limits there are (draft-ietf-httpapi-ratelimit-headers).", _TEXT),
 }
 
-#: Headers that every answer of a status has.
+#: Headers that answers of a status have, and whether all of them.
 _HEADERS_OF_STATUS = {
-    "206": ("Content-Range",),
-    "307": ("Location",),
-    "401": ("WWW-Authenticate",),
-    "416": ("Content-Range",),
-    "429": ("Retry-After",),
-    "503": ("Retry-After",),
+    "206": (("Content-Range", True),),
+    "307": (("Location", True),),
+    "401": (("WWW-Authenticate", True),),
+    "416": (("Content-Range", True),),
+    "429": (("Retry-After", True), ("RateLimit", False), ("RateLimit-Policy", False)),
+    "503": (("Retry-After", True),),
 }
 
 _SECURITY_SCHEME = {
@@ -162,6 +169,9 @@ def _complete_operation(path: str, operation: Document) -> None:
     operation["parameters"] = operation.get("parameters", []) + [
         {"$ref": f"#/components/parameters/{name}"} for name in read
     ]
+    for name, said in operation.pop(PARAMETERS, {}).items():
+        (parameter,) = (each for each in operation["parameters"] if each.get("name") == name)
+        parameter |= {"deprecated": True, "description": f"{parameter.get('description', '')} {said}".strip()}
     for status, response in responses.items():
         if MIMETYPE in response.get("content", {}):
             _tell_problems(path, operation, int(status), response)
@@ -214,30 +224,31 @@ def _may_answer(code: str, path: str, operation: Document) -> bool:
 
 def _headers(operation: Document, status: str) -> Iterator[tuple[str, bool]]:
     """Headers of an answer of this status, and whether every one has it."""
+    always = [("X-Request-Id", True), ("Cache-Control", True)]
+    gone = operation.get("deprecated", False)
+    if gone or any(parameter.get("deprecated") for parameter in operation["parameters"]):
+        always += [("Deprecation", gone), ("Sunset", gone)]
+    return chain(always, _HEADERS_OF_STATUS.get(status, ()), _headers_of_content(operation, status))
+
+
+def _headers_of_content(operation: Document, status: str) -> Iterator[tuple[str, bool]]:
     responses, asked = operation["responses"], _asked(operation)
+    content = responses[status].get("content", {})
     good, kept = status in {"200", "206"}, not asked & {"include", "delivery"}  # else it may hold signed URLs
-    yield "X-Request-Id", True
-    yield "Cache-Control", True
     if "304" in responses and (good or status == "304"):
         yield "ETag", kept
     if "206" in responses and good:
         yield "Accept-Ranges", kept
-    if any(name.startswith("image/") for name in responses[status].get("content", {})):
+    if any(name.startswith("image/") for name in content):
         yield "Repr-Digest", True
+    if "application/x-tar" in content and kept:
+        yield "Content-Disposition", True
     if status == "200" and "cursor" in asked:
         yield "Link", False
-    if "application/x-tar" in responses[status].get("content", {}) and kept:
-        yield "Content-Disposition", True
     if status == "200" and "format" in asked:
-        yield "Content-Disposition", False
-        yield "X-Url-Expires-At", False
+        yield from (("Content-Disposition", False), ("X-Url-Expires-At", False))
     if status == "307" and operation["operationId"] == "get_archive":
         yield "X-Url-Expires-At", False  # not when it stands for `latest`
-    for name in _HEADERS_OF_STATUS.get(status, ()):
-        yield name, True
-    if status == "429":
-        yield "RateLimit", False
-        yield "RateLimit-Policy", False
 
 
 def _asked(operation: Document) -> set[str]:
