@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
@@ -143,6 +143,13 @@ class Contract:
         _, kind, name = node["$ref"].removeprefix("#/").split("/")
         found: dict[str, Any] = self.document["components"][kind][name]
         return found
+
+    def validate(self, schema: dict[str, Any], value: Any, media_type: str) -> None:
+        """Fail unless the value is what the schema says; text is, where a text is meant."""
+        try:
+            self._validator_for(schema).validate(value)
+        except ValidationError as error:
+            raise AssertionError(f"{media_type}: {error}") from error
 
     def _validator_for(self, schema: dict[str, Any]) -> Draft202012Validator:
         return self._validator(json.dumps(schema).replace('"#/', f'"{DOCUMENT}#/'))

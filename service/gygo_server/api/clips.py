@@ -99,7 +99,10 @@ class ClipsBody(Schema):
         required=True,
         metadata={"description": "In the order wanted."},
     )
-    resolution = resolution_parameter()
+    # Without the parameter's pattern: what is no resolution at all is noted of each clip, as any that there is not.
+    resolution = fields.String(
+        validate=validate.Length(1, 64), metadata={"description": "The release's default when it is not given."}
+    )
     images = JsonTruth(load_default=True, metadata=_IMAGES)
     masks = JsonTruth(load_default=True, metadata=_MASKS)
     on_error = fields.String(

@@ -44,11 +44,20 @@ _PATH_PARAMETERS = {
 
 #: Headers of requests. None has a pattern: HTTP wants those passed over that are not understood.
 _REQUEST_HEADERS = {
-    "X-Request-Id": "Taken for the answer and the log when it has 1 to 64 letters, digits or `._:-`.",
-    "If-None-Match": "Entity tags of answers that the client has: 304 if it is one of them.",
-    "If-Match": "Entity tags, one of which the answer must have: 412 if it has not.",
-    "Range": "`bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`: only these bytes, as a 206.",
-    "If-Range": "An entity tag; if the answer has another one, `Range` is passed over.",
+    "X-Request-Id": (
+        "Taken for the answer and the log when it has 1 to 64 letters, digits or `._:-`.",
+        "import-2027-01-31.4711",
+    ),
+    "If-None-Match": (
+        "Entity tags of answers that the client has: 304 if it is one of them.",
+        '"5f1c8a0e9d7b4c2f8e6a1d3b5c7f9e0a"',
+    ),
+    "If-Match": ("Entity tags, one of which the answer must have: 412 if it has not.", "*"),
+    "Range": ("`bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`: only these bytes, as a 206.", "bytes=0-1023"),
+    "If-Range": (
+        "An entity tag; if the answer has another one, `Range` is passed over.",
+        '"5f1c8a0e9d7b4c2f8e6a1d3b5c7f9e0a"',
+    ),
 }
 
 _TEXT = {"type": "string"}
@@ -140,8 +149,17 @@ def _parameters() -> Iterator[tuple[str, Document]]:
                 "example": example,
             },
         )
-    for name, about in _REQUEST_HEADERS.items():
-        yield name, {"in": "header", "name": name, "description": about, "schema": {"type": "string"}}
+    for name, (about, example) in _REQUEST_HEADERS.items():
+        yield (
+            name,
+            {
+                "in": "header",
+                "name": name,
+                "description": about,
+                "schema": {"type": "string"},
+                "example": example,
+            },
+        )
 
 
 def _header(name: str, *, required: bool) -> Document:

@@ -28,7 +28,7 @@ MEANINGS = {
     400: Meaning(
         "The request is not HTTP as it should be: no good `Host`, a body that is not whole.", ("bad-request",)
     ),
-    401: Meaning("The API key is malformed, unknown, revoked or expired.", ("key-invalid",)),
+    401: Meaning("The API key is malformed, unknown, revoked or expired.", ("key-refused",)),
     403: Meaning("The API key may not do this.", ("scope-missing",)),
     404: Meaning(
         "There is no such thing.",

@@ -42,15 +42,18 @@ def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
     def wrapper(*args: Any, **kwargs: Any) -> Response:
         answers = services().answers
         etag = question_etag(kwargs["release"].entry.catalogue_sha256, base_url())
-        known = known_tag(etag)
+        # A question that is wrong is that first, whatever If-Match says (RFC 9110, 13.2.1).
+        known = None if "If-Match" in request.headers else known_tag(etag)
         if known is not None and not request.if_none_match.star_tag:
             return not_modified(known, IMMUTABLE)
         answer = answers.get(etag)
         if answer is None:
             answer = view(*args, **kwargs)
-            if not answer.immutable:
-                return send(answer, None, PRIVATE)
-            answers.keep(etag, answer)
+            if answer.immutable:
+                answers.keep(etag, answer)
+        known = known_tag(etag)
+        if not answer.immutable:
+            return send(answer, None, PRIVATE)
         return send(answer, etag, IMMUTABLE) if known is None else not_modified(known, IMMUTABLE)
 
     return may_be_not_modified(wrapper)
