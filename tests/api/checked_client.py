@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
@@ -65,6 +65,8 @@ class Contract:
             return
         documented = operation["responses"].get(str(answer.status_code))
         assert documented, f"{asked.method} {asked.full_path}: {answer.status_code} is not documented"
+        documented = self.resolved(documented)
+        self._check_headers(answer, documented)
         if asked.method == "HEAD" or answer.headers.get("Content-Encoding"):
             return
         self._check_body(answer, documented)
@@ -88,7 +90,7 @@ class Contract:
 
     def check_problem(self, answer: TestResponse) -> None:
         body = answer.get_json()
-        self._validator("Problem").validate(body)
+        self._validator_for({"$ref": "#/components/schemas/Problem"}).validate(body)
         assert body["status"] == answer.status_code
         assert body["type"].startswith("urn:gygo:problem:")
         assert body["request_id"] == answer.headers["X-Request-Id"]
@@ -104,39 +106,56 @@ class Contract:
         operation: dict[str, Any] = self.document["paths"][openapi_path(rule.rule)][method.lower()]
         return operation
 
+    def _check_headers(self, answer: TestResponse, documented: dict[str, Any]) -> None:
+        for name, found in documented["headers"].items():
+            header = self.resolved(found)
+            value = answer.headers.get(name)
+            assert value is not None or not header["required"], f"{answer.request.full_path}: {name} is missing"
+            if value is not None:
+                typed = int(value) if header["schema"]["type"] == "integer" else value
+                Draft202012Validator(header["schema"]).validate(typed)
+
     def _check_body(self, answer: TestResponse, documented: dict[str, Any]) -> None:
         content = documented.get("content")
         if content is None:
             return
         assert answer.mimetype in content, f"{answer.request.full_path}: {answer.mimetype} is not documented"
-        schema = content[answer.mimetype].get("schema", {})
         if answer.mimetype not in {PROBLEM, "application/json"}:
             return
-        name = schema["$ref"].rsplit("/", 1)[1]
-        body = answer.get_json()
-        chosen = answer.request.args.get("fields")
-        if chosen is None or answer.status_code != 200:
-            self._validator(name).validate(body)
-        else:
-            self._check_chosen(name, body, {part.strip() for part in chosen.split(",")})
+        schema, body = content[answer.mimetype]["schema"], answer.get_json()
+        self._validator_for(schema).validate(body)
+        if "anyOf" not in schema:
+            return
+        chosen = answer.request.args.getlist("fields")
+        whole = schema["anyOf"][0]
+        if not chosen:
+            self._validator_for(whole).validate(body)
+            return
+        # An object, or each one of a page, has the fields that were chosen and no others.
+        names = {part.strip() for each in chosen for part in each.split(",")}
+        for each in body["items"] if whole["$ref"].endswith("Page") else [body]:
+            assert set(each) - {"archive_url", "archive_url_expires_at"} == names
 
-    def _check_chosen(self, name: str, body: Any, chosen: set[str]) -> None:
-        """With ``fields`` an object, or each one of a page, has those and no others."""
-        schemas = self.document["components"]["schemas"]
-        if name.endswith("Page"):
-            item = schemas[name]["properties"]["items"]["items"]["$ref"].rsplit("/", 1)[1]
-            self._validator(name).validate({**body, "items": []})
-            objects = body["items"]
-        else:
-            item, objects = name, [body]
-        for each in objects:
-            assert set(each) - {"archive_url", "archive_url_expires_at"} == chosen
-            for field, value in each.items():
-                self._validator(item, field).validate(value)
+    def resolved(self, node: dict[str, Any]) -> dict[str, Any]:
+        """What a reference of the document refers to; anything else as it is."""
+        if "$ref" not in node:
+            return node
+        _, kind, name = node["$ref"].removeprefix("#/").split("/")
+        found: dict[str, Any] = self.document["components"][kind][name]
+        return found
 
-    def _validator_of(self, name: str, field: str | None = None) -> Draft202012Validator:
-        pointer = f"{DOCUMENT}#/components/schemas/{name}" + (f"/properties/{field}" if field else "")
-        return Draft202012Validator({"$ref": pointer}, registry=self._registry)
+    def validate(self, schema: dict[str, Any], value: Any, media_type: str) -> None:
+        """Fail unless the value is what the schema says; text is, where a text is meant."""
+        try:
+            self._validator_for(schema).validate(value)
+        except ValidationError as error:
+            raise AssertionError(f"{media_type}: {error}") from error
+
+    def _validator_for(self, schema: dict[str, Any]) -> Draft202012Validator:
+        return self._validator(json.dumps(schema).replace('"#/', f'"{DOCUMENT}#/'))
+
+    def _validator_of(self, schema: str) -> Draft202012Validator:
+        return Draft202012Validator(json.loads(schema), registry=self._registry)
 
 
 def openapi_path(rule: str) -> str:

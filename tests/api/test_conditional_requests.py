@@ -250,3 +250,27 @@ def test_if_match_gets_the_answer_it_names_or_a_412(api: CheckedClient, video: s
         assert api.get(path, headers={"If-Match": wanted}).status_code == 200
     for wanted in ('"other"', f"W/{tag}"):
         assert api.get(path, headers={"If-Match": wanted}).status_code == 412
+
+
+@pytest.mark.parametrize("path", [*JSON_PATHS, *CHANGING[:2]])
+def test_if_match_means_the_same_to_clients_that_take_compressed_answers(
+    api: CheckedClient, video: str, path: str
+) -> None:
+    path, taken = path.replace("VIDEO", video), {"Accept-Encoding": "gzip"}
+    tag = api.get(path).headers["ETag"]
+    for wanted in (tag, "*"):
+        assert api.get(path, headers={**taken, "If-Match": wanted}).status_code == 200
+    assert api.get(path, headers={**taken, "If-Match": '"other"'}).status_code == 412
+
+
+@pytest.mark.parametrize("path", [*JSON_PATHS[:2], *CHANGING[:1], f"{R1}/videos/VIDEO/frames/0/image"])
+def test_the_empty_entity_tag_is_nobodys(api: CheckedClient, video: str, path: str) -> None:
+    path = path.replace("VIDEO", video)
+    assert api.get(path, headers={"If-None-Match": 'W/"", ""'}).status_code == 200
+    assert api.get(path, headers={"If-Match": '""'}).status_code == 412
+
+
+def test_a_wrong_question_is_that_whatever_its_conditions_say(api: CheckedClient) -> None:
+    for condition in ({"If-Match": '"other"'}, {"If-None-Match": '"other"'}):
+        assert api.get(f"{R1}/videos?limit=0", headers=condition).status_code == 422
+        assert api.get("/v1/datasets?limit=0", headers=condition).status_code == 422

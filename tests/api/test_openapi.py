@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from checked_client import UNDOCUMENTED, CheckedClient, openapi_path
+from checked_client import UNDOCUMENTED, CheckedClient, Contract, openapi_path
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
@@ -17,6 +17,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 def document(api: CheckedClient) -> dict[str, Any]:
     found: dict[str, Any] = api.get("/openapi.json").json
     return found
+
+
+@pytest.fixture(scope="module")
+def contract(api: CheckedClient) -> Contract:
+    return Contract(api.application)
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -52,12 +57,13 @@ def test_every_route_is_in_it_and_nothing_else(api: CheckedClient, document: dic
     assert set(document["paths"]) == rules
 
 
-def test_every_operation_says_what_it_does_and_what_it_answers(document: dict[str, Any]) -> None:
+def test_every_operation_says_what_it_does_and_what_it_answers(document: dict[str, Any], contract: Contract) -> None:
     for name, operation in operations(document).items():
         assert operation["summary"].endswith(".") or operation.get("description"), name
         assert {"200", "307"} & set(operation["responses"]), name
         assert "422" in operation["responses"], name
-        for status, response in operation["responses"].items():
+        for status, found in operation["responses"].items():
+            response = contract.resolved(found)
             assert response["description"], name
             if status.startswith(("4", "5")) and (name, status) != ("GET /readyz", "503"):
                 assert list(response["content"]) == ["application/problem+json"], name
@@ -65,7 +71,7 @@ def test_every_operation_says_what_it_does_and_what_it_answers(document: dict[st
             assert {"307", "404", "410", "502", "503"} <= set(operation["responses"]), name
             # What holds signed URLs is not kept, and so never known already.
             assert "304" in operation["responses"] or name.endswith(("/archive", "/downloads")), name
-        for parameter in operation.get("parameters", []):
+        for parameter in map(contract.resolved, operation["parameters"]):
             assert parameter["description"].endswith("."), (name, parameter["name"])
 
 
@@ -75,9 +81,9 @@ def test_operations_have_ids_of_their_own_for_generated_clients(document: dict[s
     assert len(set(ids)) == len(ids)
 
 
-def test_path_parameters_are_all_declared(document: dict[str, Any]) -> None:
+def test_path_parameters_are_all_declared(document: dict[str, Any], contract: Contract) -> None:
     for path, item in document["paths"].items():
-        declared = {each["name"] for each in item.get("parameters", []) if each["in"] == "path"}
+        declared = {each["name"] for each in map(contract.resolved, item.get("parameters", [])) if each["in"] == "path"}
         assert declared == set(re.findall(r"{(\w+)}", path)), path
 
 
@@ -91,7 +97,7 @@ def test_every_schema_is_used(document: dict[str, Any]) -> None:
 
 def test_enumerations_are_those_that_are_accepted(api: CheckedClient, document: dict[str, Any]) -> None:
     path = "/v1/datasets/{dataset}/releases/{release}/videos"
-    (sort,) = [each for each in document["paths"][path]["get"]["parameters"] if each["name"] == "sort"]
+    (sort,) = [each for each in document["paths"][path]["get"]["parameters"] if each.get("name") == "sort"]
     for value in sort["schema"]["enum"]:
         assert api.get(f"/v1/datasets/toys/releases/r1/videos?sort={value}").status_code == 200
 

@@ -34,16 +34,16 @@ PATHS = {
     "clips.get_clip": f"{VIDEO}/clip",
     "samples.get_sample": f"{R1}/sample",
     "changes.list_changes": f"{R1}/changes",
-    "downloads.get_downloads": f"{R1}/downloads",
+    "downloads.list_downloads": f"{R1}/downloads",
 }
 #: Endpoints that take a question in a request's body; their own tests hold conversations with them.
-POSTED = {"clips.post_clips": f"{R1}/clips", "downloads.post_downloads": f"{R1}/downloads"}
+POSTED = {"clips.get_clips": f"{R1}/clips", "downloads.list_chosen_downloads": f"{R1}/downloads"}
 #: What may be asked in both ways.
 ALSO_POSTED = {path for path in POSTED.values() if path in PATHS.values()}
 #: Their answers hold signed URLs: to be kept by nobody.
-SIGNED = {"videos.get_archive", "downloads.get_downloads"}
+SIGNED = {"videos.get_archive", "downloads.list_downloads"}
 MIMETYPES = {
-    "downloads.get_downloads": "application/x-ndjson",
+    "downloads.list_downloads": "application/x-ndjson",
     "clips.get_clip": "application/x-tar",
     "frames.get_image": "image/jpeg",
     "frames.get_mask": "image/png",

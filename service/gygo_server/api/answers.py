@@ -74,7 +74,7 @@ def known_tag(etag: str) -> str | None:
     if known.star_tag:
         return etag
     # Flask-Compress tells encodings apart by a suffix: "tag:br".
-    return next((tag for tag in known.as_set(include_weak=True) if tag.split(":", 1)[0] == etag), None)
+    return next((tag for tag in known.as_set(include_weak=True) if _is(tag, etag)), None)
 
 
 def not_modified(etag: str, cache_control: str) -> Response:
@@ -106,4 +106,9 @@ def _vary(response: Response, cache_control: str) -> None:
 
 def _names(tags: ETags, etag: str) -> bool:
     """Whether the header names this entity tag, strongly, of an answer compressed or not."""
-    return tags.star_tag or any(tag.split(":", 1)[0] == etag for tag in tags.as_set())
+    return tags.star_tag or any(_is(tag, etag) for tag in tags.as_set())
+
+
+def _is(tag: str | None, etag: str) -> bool:
+    """Whether a tag is this one, of an answer compressed or not; the empty one is None to werkzeug."""
+    return tag is not None and tag.split(":", 1)[0] == etag

@@ -18,7 +18,13 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from gygo_server.errors import FieldError, InvalidQuestionError
+from gygo_server.model import SLUG
 from gygo_server.store.sigv4 import MAX_SECONDS
+
+#: How cursors look (base64url), and resolutions and releases; others are found to be none, not refused for their form.
+CURSOR = "^[A-Za-z0-9_-]+$"
+RESOLUTION = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+RELEASE = f"^{SLUG.pattern}$"
 
 #: Rows of a page, unless asked otherwise, and at most.
 DEFAULT_LIMIT = 100
@@ -73,9 +79,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Give the view the request's query, read by ``schema``, as its first argument."""
         nothing_asked: dict[str, Any] = schema().load({})
         once = frozenset(
-            field.data_key or name
-            for name, field in schema().fields.items()
-            if not isinstance(field, fields.List) or isinstance(field, DelimitedList)
+            field.data_key or name for name, field in schema().fields.items() if not isinstance(field, fields.List)
         )
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,7 +120,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Register a view, whose name is also that of the operation in generated clients."""
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-            vars(view).setdefault("_apidoc", {})["manual_doc"] = {"operationId": view.__name__}
+            documented = vars(view).setdefault("_apidoc", {}).setdefault("manual_doc", {})
+            documented["operationId"] = view.__name__
             registered: Callable[..., Any] = super(Blueprint, self).route(rule, **options)(view)
             return registered
 
@@ -228,7 +233,10 @@ class Page(Schema):
     )
     cursor = fields.String(
         validate=validate.Length(1, 512),
-        metadata={"description": "Where the page begins: taken from `next` of the page before, as it is."},
+        metadata={
+            "description": "Where the page begins: taken from `next` of the page before, as it is.",
+            "pattern": CURSOR,
+        },
     )
 
 
@@ -244,10 +252,12 @@ def chosen_fields(names: list[str]) -> fields.Field[Any]:
 
 
 class _Names(DelimitedList):
-    """Names with commas between them, and space around them as you like."""
+    """Names with commas between them, and space around them as you like; or given several times."""
+
+    is_multiple = True  # so that webargs gives all of them: clients that are generated repeat a parameter
 
     def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
-        names = ",".join(part.strip() for part in value.split(","))
+        names = ",".join(part.strip() for each in value for part in each.split(","))
         return super()._deserialize(names, *more, **kwargs)  # type: ignore[no-untyped-call]
 
 
@@ -255,7 +265,7 @@ def resolution_parameter(
     about: str = "`480p`, `original`, …; the release's default when it is not given.",
 ) -> fields.Field[Any]:
     """The parameter ``resolution``, on every path that gives pictures or bytes."""
-    return fields.String(validate=validate.Length(1, 64), metadata={"description": about})
+    return fields.String(validate=validate.Length(1, 64), metadata={"description": about, "pattern": RESOLUTION})
 
 
 def expiry_parameter() -> fields.Field[Any]:

@@ -10,11 +10,11 @@ from marshmallow import fields, validate
 
 from gygo_server.api import pages
 from gygo_server.api.answers import Answer
-from gygo_server.api.arguments import Blueprint, Page
+from gygo_server.api.arguments import RELEASE, Blueprint, Page
 from gygo_server.api.documented import answers
 from gygo_server.api.links import url_of
 from gygo_server.api.releases_in_paths import answered_once, in_release
-from gygo_server.api.schemas import ChangePageSchema
+from gygo_server.api.schemas import VideoChangePageSchema
 from gygo_server.api.video_filters import earlier_release, release_before
 from gygo_server.catalogue.reader import Change
 from gygo_server.library import Release
@@ -32,13 +32,18 @@ KINDS = ("added", "changed", "removed")
 class ChangesQuery(Page):
     changed_since = fields.String(
         validate=validate.Length(1, 64),
-        metadata={"description": "The earlier release to compare with; the one before when it is not given."},
+        metadata={
+            "description": "The earlier release to compare with; the one before when it is not given.",
+            "pattern": RELEASE,
+        },
     )
-    change = fields.String(validate=validate.OneOf(KINDS), metadata={"description": "Only these changes."})
+    change = fields.String(
+        validate=validate.OneOf(KINDS), metadata={"description": "Only these changes.", "title": "ChangeKind"}
+    )
 
 
 @blueprint.route("/changes")
-@answers(200, ChangePageSchema)
+@answers(200, VideoChangePageSchema)
 @in_release
 @answered_once
 @blueprint.query(ChangesQuery)

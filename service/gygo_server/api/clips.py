@@ -99,7 +99,10 @@ class ClipsBody(Schema):
         required=True,
         metadata={"description": "In the order wanted."},
     )
-    resolution = resolution_parameter()
+    # Without the parameter's pattern: what is no resolution at all is noted of each clip, as any that there is not.
+    resolution = fields.String(
+        validate=validate.Length(1, 64), metadata={"description": "The release's default when it is not given."}
+    )
     images = JsonTruth(load_default=True, metadata=_IMAGES)
     masks = JsonTruth(load_default=True, metadata=_MASKS)
     on_error = fields.String(
@@ -123,15 +126,15 @@ class ClipsQuery(Nothing):
 
 
 @blueprint.route("/clips", methods=["POST"])
-@answers(200, LocatedClipsSchema)
-@also(200, BINARY, content_type="application/x-tar", description="The clips, or where they are, as `delivery` says.")
+@answers(200, BINARY, content_type="application/x-tar", description="The clips, or where they are, as `delivery` says.")
+@also(200, LocatedClipsSchema)
 @answers(206, BINARY, content_type="application/x-tar", description="The range asked for.")
 @problems(413, 415, 416)
 @may_be_not_modified
 @in_release
 @blueprint.query(ClipsQuery)
 @blueprint.body(ClipsBody)
-def post_clips(query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
+def get_clips(query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
     """Get many clips, of any videos, in the order asked: as one tar, or as signed URLs and byte ranges.
 
     In the tar, clip follows clip, each frame before its mask, as in the archives. A clip that cannot be had is a file

@@ -11,6 +11,8 @@ from gygo_server.api.download_lists import FORMATS
 def register(app: Flask) -> None:
     """Compress text and JSON as the client accepts it. The encodings' entity tags differ by a suffix (`tag:br`)."""
     app.config["COMPRESS_REGISTER"] = False
+    # It would look at If-Match once more, and know neither `*` nor that an encoding is of the same answer.
+    app.config["COMPRESS_EVALUATE_CONDITIONAL_REQUEST"] = False
     app.config["COMPRESS_ALGORITHM_STREAMING"] = app.config["COMPRESS_ALGORITHM"] = ["zstd", "br", "gzip", "deflate"]
     compress = Compress(app)
     compress.compress_mimetypes_set |= {each.media_type for each in FORMATS.values()}

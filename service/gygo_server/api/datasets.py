@@ -35,7 +35,7 @@ class DatasetsQuery(Page):
 @blueprint.route("/datasets")
 @answers(200, DatasetPageSchema)
 @may_be_not_modified
-@problems(401, 403, 422, 503)
+@problems(422, 503)
 @blueprint.query(DatasetsQuery)
 def list_datasets(query: dict[str, Any]) -> Response:
     """List the datasets."""
@@ -63,7 +63,7 @@ class DatasetQuery(Nothing):
 @blueprint.route("/datasets/<dataset>")
 @answers(200, DatasetSchema)
 @may_be_not_modified
-@problems(401, 403, 404, 422, 503)
+@problems(404, 422, 503)
 @blueprint.query(DatasetQuery)
 def get_dataset(query: dict[str, Any], dataset: str) -> Response:
     """Get one dataset with its releases."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,6 +13,8 @@ from flask_swagger_ui import get_swaggerui_blueprint
 
 from gygo_server import __version__
 from gygo_server.api.answers import REVALIDATE, known_tag, not_modified
+from gygo_server.api.contract import completed
+from gygo_server.api.schemas import AnyOf
 from gygo_server.api.services import base_url
 from gygo_server.errors import FieldError, InvalidQuestionError
 
@@ -24,6 +27,8 @@ Video object segmentation data sets: list videos, fetch frames, masks and metada
 * Errors are `application/problem+json` (RFC 9457) with a stable `type`; `errors` names the fields at fault.
 * One video at one resolution is one tar, its *archive*, with members in the DAVIS layout: frame, mask, frame, mask ….
   Frame listings give byte ranges in it.
+* `fields` chooses some of an answer's fields: then it is a `Partial…` of the same name.
+* An API key goes into `Authorization: Bearer …`; what is public is answered without one.
 * Void (value 255 of palette masks) is kept as published.
 """
 
@@ -53,27 +58,30 @@ def register(app: Flask) -> Any:
         API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION, "version": __version__}},
     )
     api = _Api(app)
+    api.ma_plugin.converter.add_attribute_function(_any_of)
     pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server", "validatorUrl": None})
     pages.after_request(_revalidated)
     app.register_blueprint(pages)
 
+    # Put together once, at the first question: by then all routes are registered.
+    written = cache(lambda: orjson.dumps(specification(app)))
+
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return _json(specification(app))
+        return _json(written())
 
     @app.get("/")
     def index() -> Response:
         base = base_url()
         links = {"datasets": f"{base}/v1/datasets", "documentation": f"{base}/docs/", "openapi": f"{base}/openapi.json"}
-        return _json({"service": "gygo-server", "version": __version__, "links": links})
+        return _json(orjson.dumps({"service": "gygo-server", "version": __version__, "links": links}))
 
     return api
 
 
 def specification(app: Flask) -> dict[str, Any]:
     """The OpenAPI document of an application."""
-    document: dict[str, Any] = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
-    return document
+    return completed(app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict())
 
 
 def as_yaml(document: dict[str, Any]) -> str:
@@ -82,10 +90,17 @@ def as_yaml(document: dict[str, Any]) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _json(document: Any) -> Response:
+def _any_of(converter: Any, field: Any, **_: Any) -> dict[str, Any]:
+    """How apispec writes our field `AnyOf`."""
+    if not isinstance(field, AnyOf):
+        return {}
+    return {"anyOf": [converter.resolve_nested_schema(schema) for schema in field.schemas]}
+
+
+def _json(document: bytes) -> Response:
     if request.args:
         raise InvalidQuestionError([FieldError("query", name, "no parameters are taken here") for name in request.args])
-    return _revalidated(Response(orjson.dumps(document), mimetype="application/json"))
+    return _revalidated(Response(document, mimetype="application/json"))
 
 
 def _revalidated(response: Response) -> Response:

@@ -17,6 +17,7 @@ from gygo_server.access.api_key import Action
 from gygo_server.api import pages
 from gygo_server.api.answers import EXPIRES_AT, PRIVATE, send
 from gygo_server.api.arguments import (
+    CURSOR,
     DEFAULT_LIMIT,
     MAX_ERRORS,
     MAX_LIMIT,
@@ -65,7 +66,10 @@ class DownloadsQuery(VideosFilterQuery):
     )
     cursor = fields.String(
         validate=validate.Length(1, 512),
-        metadata={"description": "Where the page begins: taken from `next` of the page before, as it is."},
+        metadata={
+            "description": "Where the page begins: taken from `next` of the page before, as it is.",
+            "pattern": CURSOR,
+        },
     )
 
     @validates_schema
@@ -105,7 +109,7 @@ def _lists(view: Callable[..., Response]) -> Callable[..., Response]:
 @in_release
 @blueprint.query(DownloadsQuery)
 @blueprint.body(DownloadsBody, optional=True)
-def post_downloads(query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
+def list_chosen_downloads(query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
     """Get signed URLs of archives, of all videos that the filters select or of those in the body.
 
     In one list, streamed, whose URLs are all of one release and good until one time: JSON lines, a Metalink for
@@ -119,7 +123,7 @@ def post_downloads(query: dict[str, Any], body: dict[str, Any], release: Release
 @_lists
 @in_release
 @blueprint.query(DownloadsQuery)
-def get_downloads(query: dict[str, Any], release: Release) -> Response:
+def list_downloads(query: dict[str, Any], release: Release) -> Response:
     """Get signed URLs of archives, of all videos that the filters select, as by the POST."""
     return _answer(query, release, None)
 

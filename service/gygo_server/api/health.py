@@ -10,7 +10,7 @@ from flask import Response
 from gygo_server.api.arguments import Blueprint, Nothing
 from gygo_server.api.documented import answers, problems
 from gygo_server.api.problems import RETRY_AFTER
-from gygo_server.api.schemas import CheckSchema
+from gygo_server.api.schemas import HealthSchema
 from gygo_server.api.services import services
 from gygo_server.errors import StoreError
 
@@ -18,7 +18,7 @@ blueprint = Blueprint("health", __name__, description="For those who operate the
 
 
 @blueprint.route("/healthz")
-@answers(200, CheckSchema)
+@answers(200, HealthSchema)
 @problems(422)
 @blueprint.query(Nothing)
 def get_health(_query: dict[str, Any]) -> Response:
@@ -27,8 +27,8 @@ def get_health(_query: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/readyz")
-@answers(200, CheckSchema)
-@answers(503, CheckSchema, description="Not ready; `checks` says why.")
+@answers(200, HealthSchema)
+@answers(503, HealthSchema, description="Not ready; `checks` says why.")
 @problems(422)
 @blueprint.query(Nothing)
 def get_readiness(_query: dict[str, Any]) -> Response:

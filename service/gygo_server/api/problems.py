@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import http
 from typing import Any, NamedTuple
 
 import orjson
 import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from gygo_server import errors
 from gygo_server.api.request_log import current_request_id
 
 MIMETYPE = "application/problem+json"
+
+#: How every problem's type begins.
+URN = "urn:gygo:problem:"
 
 #: Seconds after which a client is told to come back when the store is away.
 RETRY_AFTER = 5
@@ -60,7 +63,7 @@ def register(app: Flask) -> None:
 def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None = None) -> Response:
     """The problem as a response. ``found`` names the fields of the request that are at fault."""
     body: dict[str, Any] = {
-        "type": f"urn:gygo:problem:{problem.code}",
+        "type": f"{URN}{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "detail": detail,
@@ -82,7 +85,7 @@ def describe(error: errors.GygoError) -> dict[str, Any]:
     """One of our exceptions as part of another answer: `type`, `title`, `status`, `detail`."""
     problem = _problem_of(error) or INTERNAL
     return {
-        "type": f"urn:gygo:problem:{problem.code}",
+        "type": f"{URN}{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "detail": str(error),
@@ -116,7 +119,8 @@ def _answer_ours(error: errors.GygoError) -> Response:
 
 def _answer_http(error: HTTPException) -> Response:
     status = error.code or 500
-    phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else "Error"
+    # Not http.HTTPStatus, whose phrases change with Python's version.
+    phrase = HTTP_STATUS_CODES.get(status, "Error")
     if status == 405:
         detail = f"{request.method} is not allowed here; see the Allow header"
     elif status == 404:

@@ -55,15 +55,18 @@ def answered_once(view: Callable[..., Answer]) -> Callable[..., Response]:
         answers, release = services().answers, kwargs["release"]
         etag = question_etag(_digest(release), base_url())
         cache_control = cache_control_of(release, with_lineage=True)
-        known = known_tag(etag)
+        # A question that is wrong is that first, whatever If-Match says (RFC 9110, 13.2.1).
+        known = None if "If-Match" in request.headers else known_tag(etag)
         if known is not None and not request.if_none_match.star_tag:
             return not_modified(known, cache_control)
         answer = answers.get(etag)
         if answer is None:
             answer = view(*args, **kwargs)
-            if not answer.immutable:
-                return send(answer, None, PRIVATE)
-            answers.keep(etag, answer)
+            if answer.immutable:
+                answers.keep(etag, answer)
+        known = known_tag(etag)
+        if not answer.immutable:
+            return send(answer, None, PRIVATE)
         return send(answer, etag, cache_control) if known is None else not_modified(known, cache_control)
 
     return may_be_not_modified(wrapper)

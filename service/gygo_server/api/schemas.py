@@ -5,78 +5,106 @@ Answers are not dumped through these (orjson writes them); see DESIGN: a page of
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from gygo_server.api.problems import URN
+from gygo_server.model import MaskKind
+
+#: An enumeration with a title is a type of its own in the document, and in clients generated from it.
+_MASK_KIND: dict[str, Any] = {"enum": list(MaskKind), "title": "MaskKind"}
+
+
+class AnyOf(fields.Field[Any]):
+    """An object of one of these schemas."""
+
+    def __init__(self, *schemas: type[Schema], **more: Any) -> None:
+        super().__init__(**more)
+        self.schemas = schemas
+
 
 def _about(text: str, **more: object) -> dict[str, object]:
-    return {"description": text, **more}
+    return {"description": text, **more} if text else dict(more)
 
 
 def _nested(schema: type[Schema], text: str = "") -> fields.Nested:
-    return fields.Nested(schema, required=True, metadata=_about(text) if text else {})
+    return fields.Nested(schema, required=True, metadata=_about(text))
 
 
 def _list(schema: type[Schema], text: str = "") -> fields.List[Any]:
-    return fields.List(fields.Nested(schema), required=True, metadata=_about(text) if text else {})
+    return fields.List(fields.Nested(schema), required=True, metadata=_about(text))
 
 
 def _string(text: str = "", **more: object) -> fields.String:
-    return fields.String(required=True, metadata=_about(text, **more) if text else dict(more))
+    return fields.String(required=True, metadata=_about(text, **more))
 
 
-def _text_or_null(text: str) -> fields.String:
-    return fields.String(required=True, allow_none=True, metadata=_about(text))
+def _text_or_null(text: str = "", **more: object) -> fields.String:
+    return fields.String(required=True, allow_none=True, metadata=_about(text, **more))
+
+
+def _time(text: str = "", *, required: bool = True, allow_none: bool = False) -> fields.String:
+    about = f"{text} RFC 3339, UTC.".strip()
+    return fields.String(required=required, allow_none=allow_none, metadata=_about(about, format="date-time"))
+
+
+def _url(text: str = "", *, required: bool = True) -> fields.String:
+    return fields.String(required=required, metadata=_about(text, format="uri"))
+
+
+def _sha256() -> fields.String:
+    return _string("In hexadecimal.", pattern="^[0-9a-f]{64}$")
 
 
 def _count(text: str = "") -> fields.Integer:
-    return fields.Integer(required=True, metadata=_about(text, minimum=0) if text else {"minimum": 0})
+    return fields.Integer(required=True, metadata=_about(text, minimum=0))
 
 
-def _links(*names: str) -> fields.Dict:
-    return fields.Dict(
-        keys=fields.String(), values=fields.String(), required=True, metadata=_about(f"URLs: {', '.join(names)}.")
-    )
+def _links(owner: str, *names: str, maybe: tuple[str, ...] = ()) -> fields.Nested:
+    """URLs by name; ``maybe`` are those that are not always there."""
+    urls: dict[str, fields.Field[Any]] = {name: _url(required=name not in maybe) for name in (*names, *maybe)}
+    return _nested(Schema.from_dict(urls, name=f"{owner}LinksSchema"), "URLs.")
 
 
 class FieldErrorSchema(Schema):
     location = _string("query, path, headers or json")
-    field = _string()
+    field = _string("Of a question in JSON with its place, as `clips.3.start`.")
     message = _string()
 
 
 class ProblemSchema(Schema):
     """RFC 9457."""
 
-    type = _string("Stable: `urn:gygo:problem:` and a code.")
-    title = _string()
+    type = _string("Stable: `urn:gygo:problem:` and a code.", pattern=f"^{URN}[a-z-]+$")
+    title = _string("For people; may change.")
     status = fields.Integer(required=True)
-    detail = _string()
-    instance = _string()
+    detail = _string("For people; may change.")
+    instance = _string("The path that was asked.")
     request_id = _text_or_null("Find the request in the logs by this.")
     errors = fields.List(fields.Nested(FieldErrorSchema), metadata=_about("The fields at fault."))
 
 
 class ReleaseSummarySchema(Schema):
     id = _string()
-    published_at = _string("RFC 3339, UTC.")
-    withdrawn_at = _text_or_null("When it was taken back; it is no longer served then.")
-    links = _links("self")
+    published_at = _time()
+    withdrawn_at = _time("When it was taken back; it is no longer served then.", allow_none=True)
+    links = _links("ReleaseSummary", "self")
 
 
 class DatasetSchema(Schema):
     id = _string()
     title = _string()
-    description = _text_or_null("")
+    description = _text_or_null()
     license = _text_or_null("As its publisher states it; null: not stated.")
-    homepage = _text_or_null("")
+    homepage = _text_or_null()
     latest_release = _text_or_null("Id of the newest release.")
     releases = _list(ReleaseSummarySchema, "In the order of their publication.")
-    links = _links("self", "latest (when there is a release)")
+    links = _links("Dataset", "self", maybe=("latest",))
 
 
-class CountsSchema(Schema):
+class ReleaseCountsSchema(Schema):
     videos = _count()
     frames = _count("Of each video once, whatever the number of resolutions.")
     masks = _count()
@@ -97,23 +125,23 @@ class FacetSchema(Schema):
 
 class SplitSchema(FacetSchema):
     path = _string("The list, as published.")
-    imageset_url = _string("The list, for loaders.")
+    imageset_url = _url("The list, for loaders.")
 
 
-class ChangesSchema(Schema):
+class ReleaseChangesSchema(Schema):
     since = _string("Id of the release before.")
     added = _count("Videos.")
     changed = _count("Videos.")
     removed = _count("Videos.")
 
 
-class ChangeSchema(Schema):
+class VideoChangeSchema(Schema):
     id = _string("Of the video.")
-    change = _string(enum=["added", "changed", "removed"])
-    links = _links("video (unless it is gone)")
+    change = _string(enum=["added", "changed", "removed"], title="ChangeKind")
+    links = _links("VideoChange", maybe=("video",))
 
 
-class LeftOutSchema(Schema):
+class LeftOutVideoSchema(Schema):
     video = _string()
     code = _string()
     path = _string()
@@ -123,10 +151,10 @@ class LeftOutSchema(Schema):
 class ReleaseSchema(Schema):
     dataset = _string()
     id = _string()
-    published_at = _string("RFC 3339, UTC.")
+    published_at = _time()
     license = _text_or_null("As its publisher states it; null: not stated.")
     default_resolution = _string()
-    counts = _nested(CountsSchema)
+    counts = _nested(ReleaseCountsSchema)
     resolutions = _list(ResolutionTotalSchema)
     mask_kinds = fields.Dict(
         keys=fields.String(),
@@ -137,26 +165,28 @@ class ReleaseSchema(Schema):
     splits = _list(SplitSchema)
     categories = _list(FacetSchema)
     attributes = _list(FacetSchema)
-    changes = fields.Nested(ChangesSchema, required=True, allow_none=True)
-    left_out = _list(LeftOutSchema, "Videos of the source with faults, which were not published.")
-    links = _links("self", "dataset", "videos", "changes", "downloads", "sample")
+    changes = fields.Nested(
+        ReleaseChangesSchema, required=True, allow_none=True, metadata=_about("Null: it is the first release.")
+    )
+    left_out = _list(LeftOutVideoSchema, "Videos of the source with faults, which were not published.")
+    links = _links("Release", "self", "dataset", "videos", "changes", "downloads", "sample")
 
 
 class ArchiveSchema(Schema):
     bytes = _count()
-    sha256 = _string()
+    sha256 = _sha256()
 
 
-class ResolutionSchema(Schema):
+class VideoResolutionSchema(Schema):
     resolution = _string()
     width = _count("Pixels.")
     height = _count("Pixels.")
-    mask_kind = _string(enum=["binary", "palette", "none"])
+    mask_kind = _string(**_MASK_KIND)
     mask_count = _count("Frames that have a mask.")
     archive = _nested(ArchiveSchema)
 
 
-class ObjectSchema(Schema):
+class VideoObjectSchema(Schema):
     id = _count()
     mask_value = _count("The pixels of the object have this value in masks; in binary masks 128…255 count as 255.")
     category = _text_or_null("Null: the source does not say.")
@@ -175,30 +205,30 @@ class VideoSchema(Schema):
     mask_count = _count("Frames that have a mask.")
     mask_kind = _string(
         "`binary`: one object, id 1, at values 128…255. `palette`: the value is the object's id, 255 is void.",
-        enum=["binary", "palette", "none"],
+        **_MASK_KIND,
     )
     fps = fields.Float(
         required=True, allow_none=True, metadata=_about("Frames a second; null: the source does not say.")
     )
-    objects = _list(ObjectSchema)
-    resolutions = _list(ResolutionSchema)
-    links = _links("self", "frames", "first_image", "archive", "clip")
+    objects = _list(VideoObjectSchema)
+    resolutions = _list(VideoResolutionSchema)
+    links = _links("Video", "self", "frames", "first_image", "archive", "clip")
 
 
 class ListedVideoSchema(VideoSchema):
-    archive_url = fields.String(metadata=_about("Signed; with `include=archive_url`."))
-    archive_url_expires_at = fields.String(metadata=_about("RFC 3339, UTC; with `include=archive_url`."))
+    archive_url = _url("Signed; with `include=archive_url`.", required=False)
+    archive_url_expires_at = _time("With `include=archive_url`.", required=False)
 
 
-class BytesSchema(Schema):
+class FrameFileSchema(Schema):
     offset = _count("First byte in the archive.")
     size = _count("Bytes.")
-    sha256 = _string()
-    url = _string()
+    sha256 = _sha256()
+    url = _url()
 
 
 class RegionSchema(Schema):
-    id = _count()
+    id = _count("Of the object.")
     box = fields.List(
         fields.Integer(),
         required=True,
@@ -218,16 +248,18 @@ class FrameSchema(Schema):
     name = _string("The published stem; numbers may begin anywhere and have gaps.")
     timestamp = fields.Float(required=True, allow_none=True, metadata=_about("Seconds; null: no frame rate is known."))
     resolution = _string()
-    image = _nested(BytesSchema)
-    mask = fields.Nested(BytesSchema, required=True, allow_none=True)
+    image = _nested(FrameFileSchema)
+    mask = fields.Nested(FrameFileSchema, required=True, allow_none=True)
     range = _nested(ByteRangeSchema, "Frames i to j with their masks are the archive's bytes [i.start, j.end).")
     objects = _list(RegionSchema, "Objects that the mask shows.")
-    links = _links("self")
+    links = _links("Frame", "self")
 
 
 class _PageSchema(Schema):
     next = fields.String(
-        required=True, allow_none=True, metadata=_about("URL of the next page; null: this is the last.")
+        required=True,
+        allow_none=True,
+        metadata=_about("URL of the next page; null: this is the last.", format="uri"),
     )
     total = _count("Items on all pages.")
 
@@ -248,14 +280,14 @@ class DownloadSchema(Schema):
     id = _string("Of the video.")
     resolution = _string()
     file = _string("A name to save it under.")
-    url = _string("Signed.")
+    url = _url("Signed.")
     bytes = _count()
-    sha256 = _string()
-    expires_at = _string("When the URL ends: RFC 3339, UTC.")
+    sha256 = _sha256()
+    expires_at = _time("When the URL ends.")
 
 
-class ChangePageSchema(_PageSchema):
-    items = _list(ChangeSchema)
+class VideoChangePageSchema(_PageSchema):
+    items = _list(VideoChangeSchema)
 
 
 class DownloadPageSchema(_PageSchema):
@@ -267,7 +299,7 @@ class LinkSchema(Schema):
     expires_at = _string("Until when; RFC 3339, UTC.", format="date-time")
 
 
-class PlaceSchema(Schema):
+class FilePlaceSchema(Schema):
     offset = _count("First byte in the archive.")
     size = _count("Bytes.")
 
@@ -275,61 +307,106 @@ class PlaceSchema(Schema):
 class LocatedFrameSchema(Schema):
     index = _count("From 0.")
     name = _string("The published stem.")
-    image = fields.Nested(PlaceSchema, required=True, allow_none=True)
-    mask = fields.Nested(PlaceSchema, required=True, allow_none=True)
+    image = fields.Nested(FilePlaceSchema, required=True, allow_none=True)
+    mask = fields.Nested(FilePlaceSchema, required=True, allow_none=True)
 
 
 class ClipProblemSchema(Schema):
-    type = _string()
+    """RFC 9457."""
+
+    type = _string("Stable: `urn:gygo:problem:` and a code.", pattern=f"^{URN}[a-z-]+$")
     title = _string()
     status = fields.Integer(required=True)
     detail = _string()
 
 
-class LocatedClipSchema(Schema):
-    """Where a clip's bytes are; of one that cannot be had, why not."""
-
-    video = _string()
-    start = _count("Index of the first frame.")
-    length = _count("Number of frames.")
-    step = _count("From each frame to the next.")
-    resolution = fields.String()
-    mask_kind = fields.String(metadata={"enum": ["binary", "palette", "none"]})
-    url = fields.String(metadata=_about("Signed; of the archive."))
-    expires_at = fields.String(metadata=_about("When the URL ends: RFC 3339, UTC."))
-    range = fields.Nested(ByteRangeSchema, metadata=_about("The bytes [start, end) of the archive hold the clip."))
-    headers = fields.Dict(
-        keys=fields.String(), values=fields.String(), metadata=_about("To be sent to `url`, to get just those bytes.")
-    )
-    archive = fields.Nested(ArchiveSchema)
-    frames = fields.List(fields.Nested(LocatedFrameSchema))
-    error = fields.Nested(ClipProblemSchema)
-
-
-class LocatedClipsSchema(Schema):
-    items = _list(LocatedClipSchema, "In the order asked.")
-
-
-class SampledClipSchema(Schema):
+class _ClipSchema(Schema):
     video = _string("Id of the video.")
     start = _count("Index of the first frame.")
     length = _count("Number of frames.")
     step = _count("From each frame to the next.")
 
 
+class LocatedClipSchema(_ClipSchema):
+    """Where a clip's bytes are."""
+
+    resolution = _string()
+    mask_kind = _string(**_MASK_KIND)
+    url = _url("Signed; of the archive.")
+    expires_at = _time("When the URL ends.")
+    range = _nested(ByteRangeSchema, "The bytes [start, end) of the archive hold the clip.")
+    headers = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata=_about("To be sent to `url`, to get just those bytes."),
+    )
+    archive = _nested(ArchiveSchema)
+    frames = _list(LocatedFrameSchema)
+
+
+class MissingClipSchema(_ClipSchema):
+    """A clip that cannot be had, and why not."""
+
+    error = _nested(ClipProblemSchema)
+
+
+class LocatedClipsSchema(Schema):
+    items = fields.List(
+        AnyOf(LocatedClipSchema, MissingClipSchema), required=True, metadata=_about("In the order asked.")
+    )
+
+
+class SampledClipSchema(_ClipSchema):
+    pass
+
+
 class SamplePageSchema(Schema):
     items = _list(SampledClipSchema)
     next = fields.String(
-        required=True, allow_none=True, metadata=_about("URL of the next batch; null: this rank's epoch ends here.")
+        required=True,
+        allow_none=True,
+        metadata=_about("URL of the next batch; null: this rank's epoch ends here.", format="uri"),
     )
     total = _count("Clips of this rank in the epoch.")
     epoch_clips = _count("Clips of all ranks in the epoch.")
     too_short = _count("Videos that are too short for a clip.")
 
 
-class CheckSchema(Schema):
+class HealthSchema(Schema):
     status = _string()
-    checks = fields.Dict(keys=fields.String(), values=fields.String(), metadata=_about("ok, or why not."))
+    checks = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, metadata=_about("ok, or why not.")
+    )
+
+
+def _partial(schema: type[Schema], name: str) -> type[Schema]:
+    """The schema with none of its fields required."""
+    optional = {field: copy.deepcopy(found) for field, found in schema._declared_fields.items()}
+    for field in optional.values():
+        field.required = False
+    return type(f"{name}Schema", (Schema,), optional)
+
+
+def _partial_page(item: type[Schema]) -> type[Schema]:
+    name = item.__name__.removesuffix("Schema")
+    return type(f"{name}PageSchema", (_PageSchema,), {"items": _list(item)})
+
+
+_PARTIAL_DATASET = _partial(DatasetSchema, "PartialDataset")
+_PARTIAL_VIDEO = _partial(ListedVideoSchema, "PartialVideo")
+_PARTIAL_FRAME = _partial(FrameSchema, "PartialFrame")
+
+#: What is answered in place of each of these when ``fields`` chooses some of its fields.
+PARTIAL: dict[type[Schema], type[Schema]] = {
+    DatasetSchema: _PARTIAL_DATASET,
+    DatasetPageSchema: _partial_page(_PARTIAL_DATASET),
+    ReleaseSchema: _partial(ReleaseSchema, "PartialRelease"),
+    VideoSchema: _PARTIAL_VIDEO,
+    VideoPageSchema: _partial_page(_PARTIAL_VIDEO),
+    FrameSchema: _PARTIAL_FRAME,
+    FramePageSchema: _partial_page(_PARTIAL_FRAME),
+}
 
 
 def names_of(schema: type[Schema]) -> list[str]:

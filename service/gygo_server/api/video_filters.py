@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from gygo_server.api.arguments import MAX_COUNT, MAX_VALUES, Whole, resolution_parameter
+from gygo_server.api.arguments import MAX_COUNT, MAX_VALUES, RELEASE, Whole, resolution_parameter
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.errors import NotFoundError
 from gygo_server.library import Release
@@ -38,7 +38,10 @@ class VideosFilterQuery(Schema):
     resolution = resolution_parameter("Only videos that have this resolution.")
     changed_since = fields.String(
         validate=validate.Length(1, 64),
-        metadata={"description": "Only videos that are new or have changed since this earlier release."},
+        metadata={
+            "description": "Only videos that are new or have changed since this earlier release.",
+            "pattern": RELEASE,
+        },
     )
 
 
