@@ -18,6 +18,7 @@ from gygo_server.api import (
     health,
     problems,
     releases,
+    request_limits,
     samples,
     videos,
 )
@@ -83,6 +84,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     )
     compression.register(app)
     problems.register(app)
+    request_limits.register(app)
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, health):
         api.register_blueprint(part.blueprint)

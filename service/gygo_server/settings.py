@@ -136,6 +136,12 @@ class _SettingsSchema(Schema):
         60,
         validate=validate.Range(1, 3600),
     )
+    client_seconds = _setting(
+        fields.Float,
+        "seconds that a client has to send a request, and to take some more of an answer",
+        20.0,
+        validate=validate.Range(0.5, 600),
+    )
     graceful_seconds = _setting(
         fields.Integer, "seconds that requests have to end when the service stops", 30, validate=validate.Range(1, 3600)
     )
@@ -184,6 +190,7 @@ class Settings:
     workers: int
     threads: int
     worker_timeout: int
+    client_seconds: float
     graceful_seconds: int
     log_level: str
     log_requests: bool
