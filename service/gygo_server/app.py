@@ -25,6 +25,7 @@ from gygo_server.api import (
 from gygo_server.api.answers import AnswerCache
 from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
+from gygo_server.api.security_headers import SecurityHeaders
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.library import Library
 from gygo_server.settings import Settings
@@ -88,6 +89,7 @@ def create_app_with_settings(settings: Settings) -> Flask:
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, health):
         api.register_blueprint(part.blueprint)
-    around = CrossOrigin(app.wsgi_app, settings.cors_origins)
+    https = (settings.public_url or "").startswith("https:")
+    around = SecurityHeaders(CrossOrigin(app.wsgi_app, settings.cors_origins), https=https)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

@@ -29,6 +29,8 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 
+_ORIGIN = re.compile(rf"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:{_PORT})?")
+
 
 class _Bytes(fields.Field[int]):
     """A size such as ``20GB`` or ``512MiB``."""
@@ -41,10 +43,15 @@ class _Bytes(fields.Field[int]):
 
 
 class _Origins(fields.Field[tuple[str, ...]]):
-    """Origins, separated by commas; ``*`` is any."""
+    """Origins as browsers write them, separated by commas; ``*`` is any."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
-        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+        origins = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        for origin in origins:
+            # "null" is not one: any page in a sandbox has it.
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValidationError(f"{origin} is not an origin such as https://shop.example.org, in small letters")
+        return origins
 
 
 def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:

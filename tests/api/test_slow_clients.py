@@ -190,7 +190,7 @@ def test_an_answer_that_is_read_slowly_is_whole(strict: Service, tree: Tree, pat
         received = bytearray()
         while data := connection.recv(1 << 16):
             received += data
-            time.sleep(0.05)
+            time.sleep(0.015)
     head, _, body = bytes(received).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert tree.files["JPEGImages/480p/v/00000.jpg"] in body

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import flask_swagger_ui
 import orjson
 import yaml
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request, send_from_directory
 from flask_smorest import Api
-from flask_swagger_ui import get_swaggerui_blueprint
 
 from gygo_server import __version__
 from gygo_server.api.answers import REVALIDATE, known_tag, not_modified
@@ -26,6 +27,22 @@ Video object segmentation data sets: list videos, fetch frames, masks and metada
   Frame listings give byte ranges in it.
 * Void (value 255 of palette masks) is kept as published.
 """
+
+
+#: Our page and the script that starts it, and Swagger UI's files. Its own page holds a script, which no policy for
+#: pages allows that is worth its name.
+_PAGE = Path(__file__).parent / "documentation_ui"
+_OURS = frozenset(file.name for file in _PAGE.iterdir())
+_SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+
+_ui = Blueprint("swagger_ui", __name__, url_prefix="/docs")
+
+
+@_ui.get("/")
+@_ui.get("/<path:path>")
+def show(path: str = "index.html") -> Response:
+    """The API's description as a page to read and try out."""
+    return send_from_directory(_PAGE if path in _OURS else _SWAGGER_UI, path)
 
 
 class _Api(Api):  # type: ignore[misc]
@@ -53,9 +70,7 @@ def register(app: Flask) -> Any:
         API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION, "version": __version__}},
     )
     api = _Api(app)
-    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server", "validatorUrl": None})
-    pages.after_request(_revalidated)
-    app.register_blueprint(pages)
+    app.register_blueprint(_ui)
 
     @app.get("/openapi.json")
     def openapi() -> Response:

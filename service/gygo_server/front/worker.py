@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from gunicorn.http import errors
-from gunicorn.util import http_date
+from gunicorn.util import close_graceful, http_date
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 from werkzeug.wrappers import Response
@@ -57,6 +57,9 @@ REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
 
 _INTERNAL = Refusal(500, "see the service's log")
 
+#: Bytes of a refused request that are read, for its client to hear of it.
+_DRAINED_BYTES = 1 << 20
+
 #: Connections beside those of clients: catalogues, archives, the store.
 _OTHER_DESCRIPTORS = 4096
 
@@ -72,6 +75,13 @@ class Connection(TConn):  # type: ignore[misc]
         super().__init__(config, client, address, server)
         # There is something to read before a thread sees it.
         self.data_ready = True
+
+    def close(self, graceful: bool = False) -> None:
+        """Close it. ``graceful``: read on for a while, or a client that is still sending would not see the answer."""
+        if graceful:
+            close_graceful(self.sock, max_drain=_DRAINED_BYTES)
+        else:
+            self.sock.close()
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
