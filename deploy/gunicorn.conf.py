@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from gygo_server.errors import SettingsError
+from gygo_server.front.server_log import ServerLog
 from gygo_server.front.worker import Worker
 from gygo_server.settings import Settings
 
@@ -34,7 +35,9 @@ accesslog = None  # the service writes its own, as JSON
 # No header of a request may move the service elsewhere, and no socket in the home folder is shared with other services.
 forwarder_headers = ""
 control_socket_disable = True
-loglevel = _settings.log_level
+logger_class = ServerLog
+# Below this gunicorn logs the heads of requests, with their keys.
+loglevel = "info" if _settings.log_level == "debug" else _settings.log_level
 
 
 def post_worker_init(_worker: Any) -> None:
