@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import signal
-import subprocess  # nosec B404 (starts our own servers)
+import subprocess  # nosec B404 # starts our own servers
 import sys
 import time
 import urllib.error
@@ -179,7 +179,7 @@ def _gunicorn(store: SeaweedFS, folder: Path, port: int) -> Iterator[subprocess.
         "GYGO_BIND": f"127.0.0.1:{port}",
     }
     with (folder / "service.log").open("ab") as log:
-        process = subprocess.Popen(  # nosec B603 (no shell, words of ours)
+        process = subprocess.Popen(  # nosec B603 # no shell, words of ours
             gunicorn_command(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -200,7 +200,7 @@ def _wait_until_ready(gunicorn: subprocess.Popen[bytes], port: int) -> None:
         if gunicorn.poll() is not None:
             raise DemoError("the service stopped as soon as it was started; see service.log in the demo's folder")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:  # nosec B310 (http, as is said)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:  # nosec B310 # http, as is said
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
