@@ -1,4 +1,4 @@
-# Everything a newcomer or a machine does here: demo, test, check, openapi, bench.
+# Everything a newcomer or a machine does here: demo, test, check, audit, openapi, bench.
 
 VENV := .venv
 PEERS := .venv-peers
@@ -10,7 +10,7 @@ PYTHON ?= python3
 # Torch's requirement, for the tests of the client's datasets; `torch==2.13.0` where that lies at hand, say.
 TORCH ?= torch>=2.4
 
-.PHONY: demo test check openapi bench bench-sign bench-epoch bench-scale install torch clean
+.PHONY: demo test check audit openapi bench bench-sign bench-epoch bench-scale install torch clean
 
 demo: install
 	@exec $(BIN)/gygo-server demo $(ARGS)
@@ -23,6 +23,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r service client
+
+audit: install
+	.ci/audit $(UV) $(BIN)/pip-audit
 
 openapi: install
 	$(BIN)/python -m api_spec.write

@@ -66,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_WORKERS": 2,
     "GYGO_THREADS": 8,
     "GYGO_WORKER_TIMEOUT": 60,
+    "GYGO_CLIENT_SECONDS": 20.0,
     "GYGO_GRACEFUL_SECONDS": 30,
     "GYGO_LOG_LEVEL": "info",
     "GYGO_LOG_REQUESTS": True,
@@ -82,6 +83,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "GYGO_WORKERS": (1, 256),
     "GYGO_THREADS": (1, 256),
     "GYGO_WORKER_TIMEOUT": (1, 3600),
+    "GYGO_CLIENT_SECONDS": (0.5, 600),
     "GYGO_GRACEFUL_SECONDS": (1, 3600),
 }
 

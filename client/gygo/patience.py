@@ -51,7 +51,7 @@ def persist(where: str, attempt: Callable[[], Answer], seconds: float) -> Answer
             if failure is None:
                 return answer  # type: ignore[no-any-return]
             raise UnreachableError(f"{where}: no answer ({type(failure).__name__}), however often tried") from failure
-        wait = max(pause * random.uniform(0.5, 1), 0 if answer is None else _retry_after(answer))  # noqa: S311
+        wait = max(pause * random.uniform(0.5, 1), 0 if answer is None else _retry_after(answer))  # noqa: S311  # nosec B311 # spreads retries
         time.sleep(min(wait, left))
         pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -20,6 +20,7 @@ from gygo_server.api import (
     health,
     problems,
     releases,
+    request_limits,
     samples,
     signed_links,
     videos,
@@ -28,6 +29,7 @@ from gygo_server.api.answers import AnswerCache
 from gygo_server.api.callers import LinkedRequests
 from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
+from gygo_server.api.security_headers import SecurityHeaders
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.library import Library
 from gygo_server.settings import Settings
@@ -89,9 +91,11 @@ def create_app_with_settings(settings: Settings) -> Flask:
     )
     compression.register(app)
     problems.register(app)
+    request_limits.register(app)
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, signed_links, health):
         api.register_blueprint(part.blueprint)
-    around = CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins)
+    https = (settings.public_url or "").startswith("https:")
+    around = SecurityHeaders(CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins), https=https)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

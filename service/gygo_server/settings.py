@@ -29,6 +29,8 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 
+_ORIGIN = re.compile(rf"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:{_PORT})?")
+
 
 def size_of(text: str) -> int:
     """The bytes that a size such as ``20GB`` or ``512MiB`` means.
@@ -53,10 +55,15 @@ class _Bytes(fields.Field[int]):
 
 
 class _Origins(fields.Field[tuple[str, ...]]):
-    """Origins, separated by commas; ``*`` is any."""
+    """Origins as browsers write them, separated by commas; ``*`` is any."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
-        return tuple(part.strip() for part in str(value).split(",") if part.strip())
+        origins = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        for origin in origins:
+            # "null" is not one: any page in a sandbox has it.
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValidationError(f"{origin} is not an origin such as https://shop.example.org, in small letters")
+        return origins
 
 
 class _Secrets(fields.Field[tuple[str, ...]]):
@@ -176,6 +183,12 @@ class _SettingsSchema(Schema):
         60,
         validate=validate.Range(1, 3600),
     )
+    client_seconds = _setting(
+        fields.Float,
+        "seconds that a client has to send a request, and to take some more of an answer",
+        20.0,
+        validate=validate.Range(0.5, 600),
+    )
     graceful_seconds = _setting(
         fields.Integer, "seconds that requests have to end when the service stops", 30, validate=validate.Range(1, 3600)
     )
@@ -227,6 +240,7 @@ class Settings:
     workers: int
     threads: int
     worker_timeout: int
+    client_seconds: float
     graceful_seconds: int
     log_level: str
     log_requests: bool

@@ -128,7 +128,8 @@ def test_the_ui_is_made_of_local_files_that_are_there(api: CheckedClient, path: 
         file = api.get(source)
         assert file.status_code == 200
         assert len(file.data) > 100
-    assert re.findall(r'"url": "([^"]+)"', page.text) == ["/openapi.json"]
+    script = api.get("/docs/start.js").text
+    assert re.findall(r'url: "([^"]+)"', script) == ["/openapi.json"]
 
 
 def test_the_ui_loads_nothing_from_elsewhere(api: CheckedClient) -> None:

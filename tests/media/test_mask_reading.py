@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -178,6 +180,46 @@ def test_limits_hold_before_decoding(size: tuple[int, int]) -> None:
     content = raw_png((*size, 8, 0, 0, 0, 0), chunk(b"IDAT", b""), chunk(b"IEND", b""))
     assert code_of(content) == "picture-too-large"
     assert code_of(palette_png(VALUES), max_pixels=11) == "picture-too-large"
+
+
+PEAK = """
+import resource, sys
+from gygo_server.media.masks import read_mask
+from gygo_server.media.pictures import PictureFault
+content = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_mask(content)
+    told = "read"
+except PictureFault as fault:
+    told = fault.code
+print(told, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)
+"""
+
+
+def peak_of(size: tuple[int, int], colour: int, channels: int) -> tuple[str, int]:
+    """What comes of a mask of nothing, in a process of its own, and the bytes of memory that it takes."""
+    stream = zlib.compressobj(9)
+    row = bytes(1 + size[0] * channels)
+    rows = b"".join([*(stream.compress(row) for _ in range(size[1])), stream.flush()])
+    content = raw_png((*size, 8, colour, 0, 0, 0), chunk(b"IDAT", rows), chunk(b"IEND", b""))
+    assert len(content) < 1 << 20
+    done = subprocess.run([sys.executable, "-c", PEAK], input=content, capture_output=True, check=True)
+    told, peak = done.stdout.split()
+    return told.decode(), int(peak)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (4, 2), (6, 4)])
+def test_a_bomb_is_refused_before_it_takes_memory(colour: int, channels: int) -> None:
+    told, peak = peak_of((13_000, 13_000), colour, channels)
+    assert told == "picture-too-large"
+    assert peak < 50 << 20
+
+
+def test_the_largest_mask_takes_a_bounded_amount_of_memory() -> None:
+    told, peak = peak_of((8192, 8192), 6, 4)
+    assert told == "read"
+    assert peak < 12 * 8192 * 8192
 
 
 def naive_patches(values: np.ndarray) -> tuple[Patch, ...]:

@@ -105,11 +105,21 @@ def test_limits_hold_before_decoding() -> None:
     assert code_of(bomb) == "picture-too-large"
 
 
-def test_no_warning_between_pillows_limit_and_ours() -> None:
-    size = (12000, 9000)  # more than half of Pillow's limit, where Image.open warns
+def test_the_largest_picture_takes_no_warning() -> None:
+    size = (8192, 8192)
     target = io.BytesIO()
     Image.new("L", size).save(target, "JPEG", quality=1)
     assert read_frame(target.getvalue()) == Frame(*size, 1)
+    with pytest.raises(PictureFault, match="67,117,056 pixels"):
+        read_frame(target.getvalue().replace(struct.pack(">HH", *size), struct.pack(">HH", 8192, 8193)))
+
+
+def test_a_picture_of_many_scans_is_refused_before_it_is_drawn_again_and_again() -> None:
+    content = picture(progressive=True)
+    last = content.rindex(b"\xff\xda")
+    scan = content[last:-2]
+    assert read_frame(content[:-2] + scan * 50 + content[-2:]).width == 24
+    assert code_of(content[:-2] + scan * 100 + content[-2:]) == "picture-too-large"
 
 
 @st.composite

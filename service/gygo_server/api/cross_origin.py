@@ -24,6 +24,19 @@ ALLOWED = "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range
 
 PREFLIGHT_SECONDS = 86400
 
+_VARY = [("Vary", "Origin")]
+_TO_ANY = [
+    ("Access-Control-Allow-Origin", ANY),
+    ("Access-Control-Expose-Headers", EXPOSED),
+    # Pages that isolate themselves (COEP) may show pictures, too.
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+]
+_PREFLIGHT = [
+    ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS, POST"),
+    ("Access-Control-Allow-Headers", ALLOWED),
+    ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
+]
+
 
 class CrossOrigin:
     """WSGI middleware that says which origins may read the answer: ``origins``, or any if ``*`` is among them."""
@@ -33,26 +46,26 @@ class CrossOrigin:
         self._origins = frozenset(origins)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
-            headers.extend(self._headers(environ))
-            return start_response(status, headers, *exception)
+        headers = self._headers(environ)
+        if headers is not _VARY and _is_preflight(environ):
+            # Of any path, also one that leads nowhere: the page's own request is then told so, and can read it.
+            start_response("200 OK", [("Content-Length", "0"), *headers, *_PREFLIGHT])
+            return []
+
+        def start(status: str, of_answer: list[tuple[str, str]], *exception: Any) -> Any:
+            of_answer.extend(headers)
+            return start_response(status, of_answer, *exception)
 
         return self._app(environ, start)
 
     def _headers(self, environ: WSGIEnvironment) -> list[tuple[str, str]]:
-        headers = []
         if ANY in self._origins:
-            headers += [("Access-Control-Allow-Origin", ANY), ("Access-Control-Expose-Headers", EXPOSED)]
-        else:
-            headers.append(("Vary", "Origin"))
-            if environ.get("HTTP_ORIGIN") not in self._origins:
-                return headers
-            headers.append(("Access-Control-Allow-Origin", environ["HTTP_ORIGIN"]))
-            headers.append(("Access-Control-Expose-Headers", EXPOSED))
-        if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-            headers += [
-                ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS, POST"),
-                ("Access-Control-Allow-Headers", ALLOWED),
-                ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
-            ]
-        return headers
+            return _TO_ANY
+        origin = environ.get("HTTP_ORIGIN")
+        if origin not in self._origins:
+            return _VARY
+        return [*_VARY, ("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED)]
+
+
+def _is_preflight(environ: WSGIEnvironment) -> bool:
+    return environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import flask_swagger_ui
 import orjson
 import yaml
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request, send_from_directory
 from flask_smorest import Api
-from flask_swagger_ui import get_swaggerui_blueprint
 
 from gygo_server import __version__
 from gygo_server.api.answers import REVALIDATE, known_tag, not_modified
@@ -31,6 +32,22 @@ Video object segmentation data sets: list videos, fetch frames, masks and metada
 * An API key goes into `Authorization: Bearer …`; what is public is answered without one.
 * Void (value 255 of palette masks) is kept as published.
 """
+
+
+#: Our page and the script that starts it, and Swagger UI's files. Its own page holds a script, which no policy for
+#: pages allows that is worth its name.
+_PAGE = Path(__file__).parent / "documentation_ui"
+_OURS = frozenset(file.name for file in _PAGE.iterdir())
+_SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+
+_ui = Blueprint("swagger_ui", __name__, url_prefix="/docs")
+
+
+@_ui.get("/")
+@_ui.get("/<path:path>")
+def show(path: str = "index.html") -> Response:
+    """The API's description as a page to read and try out."""
+    return send_from_directory(_PAGE if path in _OURS else _SWAGGER_UI, path)
 
 
 class _Api(Api):  # type: ignore[misc]
@@ -59,9 +76,7 @@ def register(app: Flask) -> Any:
     )
     api = _Api(app)
     api.ma_plugin.converter.add_attribute_function(_any_of)
-    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": "GyGO server", "validatorUrl": None})
-    pages.after_request(_revalidated)
-    app.register_blueprint(pages)
+    app.register_blueprint(_ui)
 
     # Put together once, at the first question: by then all routes are registered.
     written = cache(lambda: orjson.dumps(specification(app)))

@@ -353,7 +353,7 @@ class Catalogue:
         return found[0] if found else BitMap()
 
     def _read_sets(self, order: str, condition: str, *parameters: str) -> list[BitMap]:
-        rows = self._db.rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', parameters)  # noqa: S608
+        rows = self._db.rows(f'SELECT "{order}" FROM sets WHERE {condition} ORDER BY value', parameters)  # noqa: S608  # nosec B608 # names of ours
         return [BitMap.deserialize(row[0]) for row in rows]
 
     def numbers(self, sort: str, ranks: Sequence[int]) -> Sequence[int]:

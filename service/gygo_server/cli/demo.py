@@ -8,7 +8,7 @@ import re
 import secrets
 import shlex
 import signal
-import subprocess
+import subprocess  # nosec B404 # starts our own servers
 import sys
 import time
 import urllib.error
@@ -181,7 +181,7 @@ def _gunicorn(settings: dict[str, str], folder: Path, port: int) -> Iterator[sub
         "GYGO_BIND": f"127.0.0.1:{port}",
     }
     with (folder / "service.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 # no shell, words of ours
             gunicorn_command(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -202,7 +202,7 @@ def _wait_until_ready(gunicorn: subprocess.Popen[bytes], port: int) -> None:
         if gunicorn.poll() is not None:
             raise DemoError("the service stopped as soon as it was started; see service.log in the demo's folder")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:  # nosec B310 # http, as is said
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

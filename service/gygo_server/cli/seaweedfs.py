@@ -10,7 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
+import subprocess  # nosec B404 # starts a server of the demo
 import sys
 import time
 from pathlib import Path
@@ -38,7 +38,7 @@ class SeaweedFS:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.port = port or _free_port()
-        self.access_key = self.secret_key = ""
+        self.access_key = self.secret_key = ""  # nosec B105 # none yet
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +72,7 @@ class SeaweedFS:
         self._read_keys(config)
         log = (self.folder / "weed.log").open("ab")
         with log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # nosec B603 # no shell, words of ours
                 self._command(config),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -221,7 +221,7 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
 def _free_port() -> int:
     """A port which is free together with its gRPC twin, below the range that the kernel hands out."""
     for _ in range(1000):
-        port = random.randrange(12000, 21000)  # noqa: S311
+        port = random.randrange(12000, 21000)  # noqa: S311  # nosec B311 # a port
         if is_free(port) and is_free(port + GRPC_OFFSET):
             return port
     raise SeaweedFSError("no free port was found")

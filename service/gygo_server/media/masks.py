@@ -68,12 +68,11 @@ def read_mask(content: bytes, max_pixels: int = MAX_PIXELS) -> MaskReading:
     try:
         with warnings.catch_warnings(action="ignore"), PngImageFile(io.BytesIO(content)) as picture:
             picture.load()
-            mode, pixels = picture.mode, np.asarray(picture)
+            mode, values = picture.mode, _values(picture)
     except PILLOW_RAISES as error:
         raise undecodable(error) from error
-    if pixels.shape[:2] != (png.height, png.width):
+    if values.shape != (png.height, png.width):
         raise PictureFault(PictureCode.CORRUPT_PICTURE, "the PNG has two headers which disagree")
-    values = _values(mode, pixels)
     return MaskReading(mode, png.width, png.height, _is_grey_ramp(png), patches_of(values))
 
 
@@ -108,17 +107,18 @@ def _refuse_modes(png: Png) -> None:
         raise PictureFault(PictureCode.MASK_MODE_UNSUPPORTED, "the mask has 16 bits a channel, object ids take 8")
 
 
-def _values(mode: str, pixels: NDArray[np.generic]) -> Values:
+def _values(picture: PngImageFile) -> Values:
+    """Band by band, as all of an RGBA's in an array of their own take as much as the picture."""
+    mode = picture.mode
     if mode == "1":
-        return np.where(pixels, VOID, BACKGROUND).astype(np.uint8)
-    array = pixels.astype(np.uint8, copy=False)
+        return np.asarray(picture).astype(np.uint8) * np.uint8(VOID)
     if mode in ("P", "L"):
-        return array
+        return np.asarray(picture)
     if mode == "LA":
-        return array[:, :, 0]
+        return np.asarray(picture.getchannel("L"))
     if mode == "RGBA":
-        red, green, blue = array[:, :, 0], array[:, :, 1], array[:, :, 2]
-        if (red != green).any() or (red != blue).any():
+        red = np.asarray(picture.getchannel("R"))
+        if any((red != np.asarray(picture.getchannel(other))).any() for other in "GB"):
             raise _has_colours("its red, green and blue differ")
         return red
     raise PictureFault(PictureCode.MASK_MODE_UNSUPPORTED, f"the mask has Pillow's mode {mode}")
