@@ -18,6 +18,7 @@ from gygo_server.api import (
     downloads,
     frames,
     health,
+    metering,
     problems,
     releases,
     samples,
@@ -30,6 +31,8 @@ from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.library import Library
+from gygo_server.limits.counters import LocalCounters
+from gygo_server.limits.shared import SharedCounters
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
@@ -86,12 +89,14 @@ def create_app_with_settings(settings: Settings) -> Flask:
         ),
         keys=KeyRing(bucket, refresh_seconds=settings.key_refresh_seconds),
         links=LinkSigner(settings.link_secrets) if settings.link_secrets else None,
+        counters=SharedCounters(settings.redis_url) if settings.redis_url else LocalCounters(),
     )
     compression.register(app)
     problems.register(app)
+    metering.register(app)
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, signed_links, health):
         api.register_blueprint(part.blueprint)
-    around = CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins)
+    around = CrossOrigin(LinkedRequests(metering.Metered(app.wsgi_app)), settings.cors_origins)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 ANY = "*"
 
 #: Answer headers that scripts may read, beside the few that they always may.
-EXPOSED = "Accept-Ranges, Content-Range, ETag, Link, Repr-Digest, Retry-After, X-Request-Id, X-Url-Expires-At"
+EXPOSED = (
+    "Accept-Ranges, Content-Range, ETag, Link, RateLimit, RateLimit-Policy, Repr-Digest, Retry-After, X-Request-Id, "
+    "X-Url-Expires-At"
+)
 #: Request headers that scripts may send, beside the few that they always may.
 ALLOWED = "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, X-Request-Id"
 
