@@ -34,6 +34,8 @@ def cost_of(kind: Kind, *, head: bool, status: int, sent: int, urls: int) -> int
     is our fault; a refusal one unit."""
     if kind is Kind.FREE or status >= 500 or status == 304 or (head and status < 400):
         return 0
+    if status >= 400:
+        return 1
     if status >= 300:
         return max(1, -(-urls // LIST_URLS))
     by_bytes = -(-sent // BATCH_BYTES) if kind is Kind.BATCH else 0
@@ -63,8 +65,7 @@ class Bill:
             RateLimitedError, QuotaExceededError: there is no room for it. Nothing is charged.
         """
         least = 0 if self._head or perhaps_nothing else self._kind.least
-        account = self.account._replace(quota=None) if self._head else self.account
-        self.level = self._counters.charge(account, least, 0)
+        self.level = self._counters.charge(self.account, least, None if self._head else 0)
         self._refuse(self.level, 0)
         self._admitted, self._cost = True, least
 
@@ -79,6 +80,8 @@ class Bill:
             level = self._counters.charge(self.account._replace(rate=None), 0, size)
             self._refuse(level, size)
             self._bytes += size
+            if self.level is not None:
+                self.level = self.level._replace(used=level.used)
 
     def gave(self, size: int, urls: int) -> None:
         """Note that so many bytes were signed and given, in so many URLs."""

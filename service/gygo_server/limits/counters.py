@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar
@@ -58,11 +59,11 @@ class Level(NamedTuple):
 class Counters(Protocol):
     """Keeps what accounts have taken. Safe for threads."""
 
-    def charge(self, account: Account, cost: int, size: int, *, force: bool = False) -> Level:
+    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
         """Take ``cost`` units of the account's rate and ``size`` bytes of its day; less than 0 gives back.
 
-        Without ``force``, nothing is taken where the rate has no room for the cost, nor the day for the bytes, or for
-        one when ``size`` is 0. A cost above the whole rate needs all of it to be there.
+        Without ``force``, nothing is taken where the rate has no room for the cost, nor the day for the bytes: for one
+        at least, unless ``size`` is None. A cost above the whole rate needs all of it to be there.
         """
 
     def why_local(self) -> str | None:
@@ -70,32 +71,34 @@ class Counters(Protocol):
 
 
 class LocalCounters:
-    """Those of one process: each of several counts for itself."""
+    """Those of one process: each of several counts for itself. ``clock``: seconds that never go back."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
         self._sweep_at = _SWEEP
         self._day = ""
         self._used: dict[str, int] = {}
 
-    def charge(self, account: Account, cost: int, size: int, *, force: bool = False) -> Level:
+    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
         rate, quota = account.rate, account.quota
         backlog, used, step, now = 0.0, 0, 0.0, 0.0
         with self._lock:
             if rate is not None:
-                now = time.monotonic()
+                now = self._clock()
                 backlog = max(self._due.get(account.name, 0.0) - now, 0.0)
                 step = rate.seconds / rate.units
                 if not force and backlog + min(cost, rate.units) * step > rate.seconds + _GRAIN:
                     return Level(backlog, self._used_today(account), Lack.RATE)
             if quota is not None:
                 used = self._used_today(account)
-                if not force and used + (size or 1) > quota:
+                if not force and size is not None and used + (size or 1) > quota:
                     return Level(backlog, used, Lack.BYTES)
-                used = max(used + size, 0)
-                self._used[account.bytes_name] = used
-                _bound(self._used)
+                if size:
+                    used = max(used + size, 0)
+                    self._used[account.bytes_name] = used
+                    _bound(self._used)
             if rate is not None and cost:
                 backlog = max(backlog + cost * step, 0.0)
                 self._due[account.name] = now + backlog

@@ -41,8 +41,8 @@ if window > 0 then
   if not forced and backlog + math.min(cost, units) * step > window + 1 then return {1, math.ceil(backlog), used} end
 end
 if quota >= 0 then
-  if not forced and used + (size == 0 and 1 or size) > quota then return {2, math.ceil(backlog), used} end
-  if size ~= 0 then
+  if not forced and size and used + (size == 0 and 1 or size) > quota then return {2, math.ceil(backlog), used} end
+  if size and size ~= 0 then
     used = math.max(used + size, 0)
     redis.call('SET', KEYS[2], string.format('%.0f', used), 'EX', ARGV[7])
   end
@@ -70,7 +70,7 @@ class SharedCounters:
         self._away: str | None = None
         self._losing = threading.Lock()
 
-    def charge(self, account: Account, cost: int, size: int, *, force: bool = False) -> Level:
+    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
         if self._away is None:
             try:
                 return self._charge(account, cost, size, force=force)
@@ -89,12 +89,12 @@ class SharedCounters:
             return _why(error)
         return None
 
-    def _charge(self, account: Account, cost: int, size: int, *, force: bool) -> Level:
+    def _charge(self, account: Account, cost: int, size: int | None, *, force: bool) -> Level:
         units, seconds = account.rate or (1, 0)
         quota = -1 if account.quota is None else account.quota
         lack, backlog, used = self._script(
             [f"gygo:rate:{account.name}", f"gygo:bytes:{day()}:{account.bytes_name}"],
-            [seconds * 10**6, units, cost, quota, size, int(force), DAY_SECONDS],
+            [seconds * 10**6, units, cost, quota, "" if size is None else size, int(force), DAY_SECONDS],
         )
         return Level(backlog / 1e6, used, Lack(lack) if lack else None)
 
