@@ -18,6 +18,8 @@ from gygo_server.cli.serve import gunicorn_command
 
 START_SECONDS = 30
 
+UNLIMITED = {"GYGO_RATE_ANONYMOUS": "none", "GYGO_RATE_KEY": "none"}
+
 _NGINX = """
 {user}
 worker_processes 2;
@@ -62,7 +64,7 @@ def gunicorn(environment: Mapping[str, str], path: str, *arguments: str) -> Iter
 def gunicorn_process(environment: Mapping[str, str], path: str, *arguments: str) -> Iterator[Server]:
     """The same, for who looks at the process too; its workers are its children."""
     port = _free_port()
-    more = {"GYGO_BIND": f"127.0.0.1:{port}", **environment}
+    more = {"GYGO_BIND": f"127.0.0.1:{port}", **UNLIMITED, **environment}
     with _running([*gunicorn_command(), *arguments], f"http://127.0.0.1:{port}", path, more) as server:
         yield server
 

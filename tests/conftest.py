@@ -25,6 +25,9 @@ from gygo_server.store.bucket import Bucket
 REPOSITORY = Path(__file__).parents[1]
 BUCKET = "gygo-tests"
 
+#: Limits have tests of their own; others ask as much as they like.
+UNLIMITED = {"GYGO_RATE_ANONYMOUS": "none", "GYGO_RATE_KEY": "none"}
+
 
 def pytest_configure() -> None:
     """Nothing of the developer's own environment may reach a test."""
@@ -112,6 +115,7 @@ def settings(s3: SeaweedFS, bucket: Bucket, tmp_path_factory: pytest.TempPathFac
         "GYGO_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "GYGO_REFRESH_SECONDS": "0.2",
         "GYGO_LOG_REQUESTS": "false",
+        **UNLIMITED,
     }
     return Settings.from_env(environment)
 

@@ -18,6 +18,7 @@ from gygo_server.api import (
     downloads,
     frames,
     health,
+    metering,
     problems,
     releases,
     request_limits,
@@ -32,6 +33,8 @@ from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.security_headers import SecurityHeaders
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.library import Library
+from gygo_server.limits.counters import LocalCounters
+from gygo_server.limits.shared import SharedCounters
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
@@ -88,14 +91,17 @@ def create_app_with_settings(settings: Settings) -> Flask:
         ),
         keys=KeyRing(bucket, refresh_seconds=settings.key_refresh_seconds),
         links=LinkSigner(settings.link_secrets) if settings.link_secrets else None,
+        counters=SharedCounters(settings.redis_url) if settings.redis_url else LocalCounters(),
     )
     compression.register(app)
     problems.register(app)
     request_limits.register(app)
+    metering.register(app)
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, signed_links, health):
         api.register_blueprint(part.blueprint)
     https = (settings.public_url or "").startswith("https:")
-    around = SecurityHeaders(CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins), https=https)
+    metered = LinkedRequests(metering.Metered(app.wsgi_app))
+    around = SecurityHeaders(CrossOrigin(metered, settings.cors_origins), https=https)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app

@@ -16,6 +16,9 @@ GygoError
 ├── KeyRefusedError          the API key is none, or no longer good (401)
 ├── LinkRefusedError         the signed link is none, or no longer good (403)
 ├── ScopeMissingError        the API key may see the release, but not do this with it (403)
+├── LimitError               the caller has taken what they may for now (429)
+│   ├── RateLimitedError
+│   └── QuotaExceededError
 ├── KeyChangeError           an API key cannot be changed so
 └── PublicationError         ingest, withdraw or verify stopped, and why
     ├── FaultySourceError    the source has faults; nothing was published
@@ -112,6 +115,22 @@ class LinkRefusedError(GygoError):
 
 class ScopeMissingError(GygoError):
     """The caller may see a release, but not do this with it."""
+
+
+class LimitError(GygoError):
+    """The caller has taken what they may for now; there is room again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimitedError(LimitError):
+    """Too much in too short a time."""
+
+
+class QuotaExceededError(LimitError):
+    """More bytes than there are left of the day's."""
 
 
 class KeyChangeError(GygoError):

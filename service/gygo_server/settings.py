@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from redis.connection import parse_url
 
+from gygo_server.access.addresses import TrustedProxies
 from gygo_server.errors import SettingsError
+from gygo_server.limits.rate import NONE, Rate, parse_rate
 from gygo_server.store.bucket import S3Settings
 from gygo_server.store.cloudfront import CloudFront, CloudFrontSettings
 from gygo_server.store.sigv4 import MAX_SECONDS
@@ -74,6 +77,47 @@ class _Secrets(fields.Field[tuple[str, ...]]):
         if any(len(secret) < 32 for secret in secrets):
             raise ValidationError("a secret has 32 characters at least; make one with: openssl rand -base64 32")
         return secrets
+
+
+class _Quota(_Bytes):
+    """A size, or ``none``."""
+
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
+        return None if value == NONE else super()._deserialize(value, *more, **kwargs)
+
+
+class _Rate(fields.Field[Rate | None]):
+    """A rate such as ``6000/minute``, or ``none``."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Rate | None:
+        try:
+            return parse_rate(str(value).strip())
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class _Proxies(fields.Field[TrustedProxies]):
+    """Networks, separated by commas."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> TrustedProxies:
+        try:
+            return TrustedProxies.parse(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class _RedisUrl(fields.Field[str]):
+    """The address of a Redis server. It may hold a password: what is wrong with it is told without telling it."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        url = str(value).strip()
+        try:
+            given = parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError:
+            given = {}
+        if not ("path" in given or "host" in given):
+            raise ValidationError("not an address such as redis://:password@host:6379/0, rediss://… or unix:///path")
+        return url
 
 
 def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
@@ -164,6 +208,25 @@ class _SettingsSchema(Schema):
         30 * 86400,
         validate=validate.Range(60, 366 * 86400),
     )
+    rate_anonymous = _setting(
+        _Rate,
+        "what one address without a key may take, in units of cost: N/second, minute, hour or day, at once or over the "
+        "time; none: no limit",
+        Rate(6000, 60),
+    )
+    rate_key = _setting(_Rate, "what a key without a rate of its own may take", Rate(60000, 60))
+    quota_anonymous = _setting(_Quota, "bytes a day (UTC) for one address without a key, such as 10GB; none: no limit")
+    quota_key = _setting(_Quota, "bytes a day for a key without a quota of its own; none: no limit")
+    redis_url = _setting(
+        _RedisUrl,
+        "a Redis server that counts for all workers and replicas: redis://, rediss:// or unix://; empty: each worker "
+        "counts for itself",
+    )
+    trusted_proxies = _setting(
+        _Proxies,
+        "proxies whose X-Forwarded-For is believed: networks such as 10.0.0.0/8, with commas; unix: by a unix socket",
+        TrustedProxies(),
+    )
     public_url = _setting(
         fields.String, "this service as users reach it, for links; empty: as each request names it", validate=_url()
     )
@@ -233,6 +296,12 @@ class Settings:
     key_refresh_seconds: float
     link_secrets: tuple[str, ...] = field(repr=False)
     link_max_seconds: int
+    rate_anonymous: Rate | None
+    rate_key: Rate | None
+    quota_anonymous: int | None
+    quota_key: int | None
+    redis_url: str | None = field(repr=False)
+    trusted_proxies: TrustedProxies
     public_url: str | None
     answers_bytes: int
     cors_origins: tuple[str, ...]
@@ -305,9 +374,11 @@ def _default(field: fields.Field[Any]) -> str:
     if field.required:
         return "required"
     value = field.load_default
+    if isinstance(field, _Quota):
+        return NONE
     if isinstance(field, _Bytes):
         return f"{value // 10**9}GB" if value % 10**9 == 0 else f"{value // 10**6}MB"
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return ",".join(value)
     return "" if value is None else str(value)
 

@@ -37,6 +37,8 @@ class Service:
             "GYGO_WORKERS": "2",
             "GYGO_THREADS": "4",
             "GYGO_GRACEFUL_SECONDS": "15",
+            "GYGO_RATE_ANONYMOUS": "none",
+            "GYGO_RATE_KEY": "none",
             **environment,
         }
 

@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.access.api_key import ApiKey, Scope, Secret
 from gygo_server.errors import CorruptObjectError
+from gygo_server.limits.rate import parse_rate
 from gygo_server.model import time_of, time_text
 from gygo_server.store import keys
 
@@ -71,6 +72,15 @@ class _Scope(fields.Field[Scope]):
             raise ValidationError(str(error)) from None
 
 
+class _Rate(fields.Field[str]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        try:
+            parse_rate(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return str(value)
+
+
 def _text() -> fields.String:
     return fields.String(required=True, validate=validate.Length(1, 1024))
 
@@ -89,7 +99,7 @@ class _KeySchema(Schema):
     owner = _text()
     secrets = fields.List(fields.Nested(_SecretSchema, unknown=EXCLUDE), required=True)
     scopes = fields.List(_Scope(), required=True)
-    rate = fields.String(required=True, allow_none=True)
+    rate = _Rate(required=True, allow_none=True)
     quota_bytes = fields.Integer(required=True, allow_none=True, strict=True, validate=validate.Range(0, 2**62))
     created_at = _Time(required=True)
     expires_at = _Time(required=True, allow_none=True)

@@ -24,6 +24,7 @@ from gygo_server.api.arguments import (
 from gygo_server.api.clip_tars import send_clip, send_clips
 from gygo_server.api.documented import BINARY, also, answers, may_be_not_modified, problems
 from gygo_server.api.found_clips import MAX_LENGTH, ClipQuestion, FoundClip, Wanted, find_clip
+from gygo_server.api.metering import sign
 from gygo_server.api.problems import describe
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import LocatedClipsSchema
@@ -181,6 +182,7 @@ def _located(
     release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError], expires_in: int | None
 ) -> bytes:
     items: list[orjson.Fragment] = []
+    size = urls = 0
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
             items.append(orjson.Fragment(orjson.dumps({**question._asdict(), "error": describe(clip)})))
@@ -188,6 +190,7 @@ def _located(
         signed = sign_archive(release, clip.video, clip.archive, "GET", expires_in)
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
+        size, urls = size + end - start, urls + 1
         item = {
             **clip.describe(),
             "url": signed.url,
@@ -199,6 +202,7 @@ def _located(
             "frames": [_frame(frame, clip.wanted) for frame in clip.frames],
         }
         items.append(orjson.Fragment(orjson.dumps(item)))
+    sign(size, urls)
     return orjson.dumps({"items": items})
 
 

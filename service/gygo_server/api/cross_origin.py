@@ -16,7 +16,8 @@ ANY = "*"
 
 #: Answer headers that scripts may read, beside the few that they always may.
 EXPOSED = (
-    "Accept-Ranges, Content-Range, Deprecation, ETag, Link, Repr-Digest, Retry-After, Sunset, X-Request-Id, "
+    "Accept-Ranges, Content-Range, Deprecation, ETag, Link, RateLimit, RateLimit-Policy, Repr-Digest, Retry-After, "
+    "Sunset, X-Request-Id, "
     "X-Url-Expires-At"
 )
 #: Request headers that scripts may send, beside the few that they always may.

@@ -28,6 +28,7 @@ from gygo_server.api.arguments import (
 )
 from gygo_server.api.documented import also, answers, problems
 from gygo_server.api.download_lists import FORMATS, About, Download, ListFormat, describe
+from gygo_server.api.metering import current_bill, sign
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import DownloadPageSchema, DownloadSchema
 from gygo_server.api.services import services
@@ -36,6 +37,7 @@ from gygo_server.api.videos import sign_archives
 from gygo_server.catalogue.video_query import VideoFilter
 from gygo_server.errors import FieldError, InvalidQuestionError
 from gygo_server.library import Release
+from gygo_server.limits.bill import Bill
 from gygo_server.model import video_id
 from gygo_server.store.content_disposition import attachment
 from gygo_server.store.signed_urls import Batch
@@ -143,7 +145,10 @@ def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -
 def _list(kind: ListFormat, archives: _Archives) -> Response:
     release, batch = archives.release, archives.batch
     about = About(f"{release.dataset.id}/{release.entry.id}", batch.expires_at)
-    response = Response(kind.write(about, archives.lots()), mimetype=kind.media_type)
+    bill = current_bill()
+    if bill is not None:
+        bill.expect(archives.size() if bill.account.quota is not None else 0, archives.count())
+    response = Response(kind.write(about, archives.lots(bill)), mimetype=kind.media_type)
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
     response.headers["Content-Disposition"] = attachment(name).replace("attachment", "inline", 1)
     response.headers["Cache-Control"] = PRIVATE
@@ -158,11 +163,13 @@ def _page(query: dict[str, Any], archives: _Archives) -> Response:
     key = pages.read_cursor(query.get("cursor"), question, (int,))
     numbers = archives.numbers(key[0] if key else 0, limit + 1)
     shown = numbers[:limit]
+    signed = archives.signed(shown)
+    sign(sum(each.bytes for each in signed), len(signed))
     page = pages.page(
-        [describe(each, archives.batch.expires_at) for each in archives.signed(shown)],
+        [describe(each, archives.batch.expires_at) for each in signed],
         after=[shown[-1]] if len(numbers) > len(shown) else None,
         question=question,
-        total=release.catalogue.count(archives.chosen, among=archives.wanted),
+        total=archives.count(),
         immutable=False,
     )
     return send(page, None, PRIVATE)
@@ -184,11 +191,22 @@ class _Archives:
     def signed(self, numbers: Sequence[int]) -> list[Download]:
         return list(sign_archives(self.release, numbers, self.resolution, self.batch))
 
-    def lots(self) -> Iterator[list[Download]]:
+    def count(self) -> int:
+        return self.release.catalogue.count(self.chosen, among=self.wanted)
+
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return self.release.catalogue.bytes_of_archives(self.chosen, self.resolution, among=self.wanted)
+
+    def lots(self, bill: Bill | None) -> Iterator[list[Download]]:
+        """All of them, a lot at a time; what has been given is noted on the bill."""
         after = 0
         while numbers := self.numbers(after, LOT):
             after = numbers[-1]
-            yield self.signed(numbers)
+            signed = self.signed(numbers)
+            if bill is not None:  # before they are sent: who hangs up may have read them
+                bill.gave(sum(each.bytes for each in signed), len(signed))
+            yield signed
 
 
 def _format(asked: str | None) -> ListFormat | None:

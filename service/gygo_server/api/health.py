@@ -32,9 +32,15 @@ def get_health(_query: dict[str, Any]) -> Response:
 @problems(422)
 @blueprint.query(Nothing)
 def get_readiness(_query: dict[str, Any]) -> Response:
-    """Say whether the object store answers and the datasets are known; if not, why."""
+    """Say whether the object store answers and the datasets are known; if not, why.
+
+    Limits that this process counts for itself, though it should in Redis, are told too, but are no reason not to be
+    ready.
+    """
     checks = {"store": _why_not_store(), "datasets": _why_not_datasets()}
     ready = all(why == "ok" for why in checks.values())
+    local = services().counters.why_local()
+    checks["limits"] = "ok" if local is None else f"local: {local}"
     return _answer(200 if ready else 503, {"status": "ready" if ready else "not ready", "checks": checks})
 
 

@@ -46,6 +46,8 @@ TABLE: tuple[tuple[type[errors.GygoError], Problem], ...] = (
     (errors.KeyRefusedError, Problem(401, "key-refused", "The API key is not accepted")),
     (errors.LinkRefusedError, Problem(403, "link-refused", "The link is not accepted")),
     (errors.ScopeMissingError, Problem(403, "scope-missing", "The API key does not allow this")),
+    (errors.RateLimitedError, Problem(429, "rate-limited", "Too much in too short a time")),
+    (errors.QuotaExceededError, Problem(429, "quota-exceeded", "More bytes than are left for today")),
     (errors.InvalidQuestionError, Problem(422, "invalid-request", "The request cannot be answered as it is")),
     (errors.ObjectNotFoundError, STORED_BYTES_WRONG),
     (errors.CorruptObjectError, STORED_BYTES_WRONG),
@@ -114,7 +116,10 @@ def _answer_ours(error: errors.GygoError) -> Response:
         found = [errors.FieldError("query", "link", str(error))]
     elif problem.status >= 500:
         log.error("request failed", problem=problem.code, reason=str(error), request_id=current_request_id())
-    return answer(problem, str(error), found)
+    response = answer(problem, str(error), found)
+    if isinstance(error, errors.LimitError):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _answer_http(error: HTTPException) -> Response:

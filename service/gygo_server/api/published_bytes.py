@@ -11,6 +11,7 @@ from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
 from gygo_server.api.answers import GUARDED, known_tag, not_modified
+from gygo_server.api.metering import expect
 from gygo_server.api.problems import Problem, answer
 from gygo_server.api.releases_in_paths import cache_control_of
 from gygo_server.api.services import services
@@ -51,6 +52,9 @@ def send_bytes(
     """``size`` bytes that are known by ``etag``, or the range of them that the request asks for.
 
     ``body`` gives the bytes from the first to before the second of its arguments; it is not called when none are sent.
+
+    Raises:
+        QuotaExceededError: the caller's bytes of the day do not suffice.
     """
     known = known_tag(etag)
     if known is not None:
@@ -73,6 +77,7 @@ def send_bytes(
         headers.append(("Vary", "Authorization"))
     if span:
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+    expect(stop - start)
     content = None if request.method == "HEAD" else body(start, stop)
     return Response(content, 206 if span else 200, headers, direct_passthrough=True)
 

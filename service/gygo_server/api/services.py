@@ -13,6 +13,7 @@ from gygo_server.access.key_ring import KeyRing
 from gygo_server.access.link import LinkSigner
 from gygo_server.api.answers import AnswerCache
 from gygo_server.library import Library
+from gygo_server.limits.counters import Counters
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
@@ -37,6 +38,7 @@ class Services:
     signed_urls: SignedUrls
     keys: KeyRing
     links: LinkSigner | None
+    counters: Counters
 
 
 def services() -> Services:

@@ -27,6 +27,7 @@ from gygo_server.api.documented import answers
 from gygo_server.api.download_lists import Download
 from gygo_server.api.file_names import archive_name
 from gygo_server.api.links import url_of, video_url
+from gygo_server.api.metering import sign
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services
@@ -123,6 +124,7 @@ def get_archive(query: dict[str, Any], release: Release, video: str) -> Response
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
     signed = sign_archive(release, video, archive, request.method, query.get("expires_in"))
+    sign(archive.size, 1)
     response = redirect(signed.url, 307)
     response.headers["Cache-Control"] = PRIVATE
     response.headers[EXPIRES_AT] = signed.expires_at
@@ -182,7 +184,9 @@ def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, 
     """A URL of an archive of each of these videos, all good until the same time."""
     batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
     numbers = release.catalogue.numbers(sort, ranks)
-    for each in sign_archives(release, numbers, query.get("resolution"), batch):
+    archives = list(sign_archives(release, numbers, query.get("resolution"), batch))
+    sign(sum(each.bytes for each in archives), len(archives))
+    for each in archives:
         yield Signed(each.url, batch.expires_at)
 
 

@@ -65,6 +65,7 @@ class Catalogue:
         self._selected = kept(32, self._select)
         self._sets = kept(64, self._read_sets)  # of a million videos, 8 MB at most
         self.frame_counts = kept(8, self._frame_counts)
+        self._archive_sizes = kept(4, self._read_archive_sizes)  # of a million videos, 8 MB each
         self.archive = kept(4096, self._archive)
         self.image = kept(8192, self._image)
         self.mask = kept(8192, self._mask)
@@ -268,6 +269,25 @@ class Catalogue:
             "(SELECT min(a) FROM archives WHERE n = v.n))",
             [values(numbers), resolution],
         )
+
+    def bytes_of_archives(self, question: VideoFilter, resolution: str | None, *, among: BitMap | None = None) -> int:
+        """Bytes of the archives, as :meth:`archives_at` chooses them, of the videos that the filter selects; at this
+        resolution or, None, the default one. The first time, all sizes are read: of a million videos, a second."""
+        sizes = self._archive_sizes(resolution or self.release["default_resolution"])
+        found = _both(self._selected(question, "name"), among)
+        return int(sizes.sum() if found is None else sizes[np.frombuffer(found.to_array(), np.uint32)].sum())
+
+    def _read_archive_sizes(self, resolution: str) -> NDArray[np.int64]:
+        """By the numbers of the videos, the size of each one's archive; 0 for the number 0, which none has."""
+        with self._db.borrow() as db:
+            # SQLite's own: beside min() or max(), other columns are of the row that has it.
+            rows = db.execute(
+                "SELECT n, size, max(CASE resolution WHEN ? THEN 1 ELSE -a END) FROM archives GROUP BY n", [resolution]
+            )
+            read = np.fromiter(chain.from_iterable((n, size) for n, size, _ in rows), np.int64).reshape(-1, 2)
+        sizes = np.zeros(self.release["counts"]["videos"] + 1, np.int64)
+        sizes[read[:, 0]] = read[:, 1]
+        return sizes
 
     def frames(
         self,

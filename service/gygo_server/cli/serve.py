@@ -11,6 +11,7 @@ import click
 
 import gygo_server
 from gygo_server.errors import SettingsError, StoreRefusedError, StoreUnavailableError
+from gygo_server.limits.shared import SharedCounters
 from gygo_server.settings import PREFIX, Settings, describe_settings
 from gygo_server.store.bucket import Bucket
 
@@ -53,6 +54,9 @@ def check_start(settings: Settings) -> None:
         raise SettingsError(f"bucket {settings.s3.bucket} at {where} cannot be used: {error}") from None
     except StoreUnavailableError as error:
         click.echo(f"warning: {error}; starting all the same, /readyz tells when it is back", err=True)
+    why = SharedCounters(settings.redis_url).check() if settings.redis_url else None
+    if why is not None:
+        click.echo(f"warning: {why}; until it can be used, each worker counts limits for itself", err=True)
     _check_bind(settings.bind)
     for name in sorted(name for name in os.environ if name.startswith(PREFIX)):
         if name not in {row.variable for row in describe_settings()}:

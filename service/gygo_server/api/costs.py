@@ -1,0 +1,32 @@
+"""What each route costs its caller. A route that is not here cannot be added: a test looks."""
+
+from __future__ import annotations
+
+from gygo_server.limits.bill import Kind
+
+#: By Flask's endpoint, `<blueprint>.<view>`.
+COSTS = {
+    "index": Kind.FREE,
+    "openapi": Kind.FREE,
+    "swagger_ui.show": Kind.FREE,
+    "health.get_health": Kind.FREE,
+    "health.get_readiness": Kind.FREE,
+    "datasets.list_datasets": Kind.DOCUMENT,
+    "datasets.get_dataset": Kind.DOCUMENT,
+    "releases.get_release": Kind.DOCUMENT,
+    "releases.get_imageset": Kind.DOCUMENT,
+    "changes.list_changes": Kind.DOCUMENT,
+    "videos.list_videos": Kind.DOCUMENT,
+    "videos.get_video": Kind.DOCUMENT,
+    "videos.get_archive": Kind.DOCUMENT,
+    "frames.list_frames": Kind.DOCUMENT,
+    "frames.get_frame": Kind.DOCUMENT,
+    "frames.get_image": Kind.PICTURE,
+    "frames.get_mask": Kind.PICTURE,
+    "clips.get_clip": Kind.CLIP,
+    "clips.post_clips": Kind.BATCH,
+    "samples.get_sample": Kind.DOCUMENT,
+    "downloads.get_downloads": Kind.BATCH,
+    "downloads.post_downloads": Kind.BATCH,
+    "signed_links.post_link": Kind.DOCUMENT,
+}

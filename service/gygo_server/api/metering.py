@@ -1,0 +1,158 @@
+"""Charges each request to whoever asks, and refuses what they have no room for. What is charged: `limits/bill.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, request
+
+from gygo_server.access.addresses import network_of
+from gygo_server.api.callers import caller, linked
+from gygo_server.api.client_address import client_address
+from gygo_server.api.costs import COSTS
+from gygo_server.api.services import services
+from gygo_server.errors import KeyRefusedError, LinkRefusedError
+from gygo_server.limits.bill import Bill, Kind
+from gygo_server.limits.counters import ADDRESS, Account
+from gygo_server.limits.rate import parse_rate
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_BILL = "gygo.bill"
+
+#: Answers of a known length up to this are taken as sent in whole: to count what went out costs more than they do.
+COUNTED_FROM = 256 << 10
+
+
+def register(app: Flask) -> None:
+    """Ask for room before each request of ``app``."""
+    app.before_request(_admit)
+
+
+def expect(size: int, urls: int = 0) -> None:
+    """Say what the current request is going to give: ``size`` bytes to be sent or signed, in so many URLs.
+
+    Raises:
+        QuotaExceededError: it does not fit into what is left of the day.
+    """
+    bill = current_bill()
+    if bill is not None:
+        bill.expect(size, urls)
+
+
+def sign(size: int, urls: int) -> None:
+    """Say that the current request gives signed URLs of ``size`` bytes, all at once.
+
+    Raises:
+        QuotaExceededError: as :func:`expect`.
+    """
+    bill = current_bill()
+    if bill is not None:
+        bill.expect(size, urls)
+        bill.gave(size, urls)
+
+
+def current_bill() -> Bill | None:
+    """That of the current request; None when there is nothing to charge, or nobody whom to."""
+    found: Bill | None = request.environ.get(_BILL)
+    return found
+
+
+class Metered:
+    """WSGI middleware that settles the bill: when the answer begins, as far as its length is known then, and again
+    when a long one has ended, for what was really sent."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answered: list[tuple[int, int | None]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
+            bill: Bill | None = environ.get(_BILL)
+            if bill is not None:
+                code, length, public = int(status[:3]), None, False
+                for name, value in headers:
+                    if name == "Content-Length":
+                        length = int(value)
+                    elif name == "Cache-Control":
+                        public = value.startswith("public")
+                bill.answered(code, length)
+                answered[:] = [(code, length)]
+                # What a shared cache keeps goes to others too, whose limits are not these.
+                if not public:
+                    headers.extend(bill.fields())
+            return start_response(status, headers, *exception)
+
+        body = self._app(environ, start)
+        if not answered or environ["REQUEST_METHOD"] == "HEAD":
+            return body
+        code, length = answered[0]
+        # Of a file that gunicorn sends by sendfile(2), nobody sees how much went out.
+        if (length is not None and length < COUNTED_FROM) or isinstance(body, environ.get("wsgi.file_wrapper", ())):
+            return body
+        bill = environ[_BILL]
+        return _Counted(body, lambda sent: bill.ended(code, sent))
+
+
+class _Counted:
+    """A body whose bytes are counted; ``ended`` is told how many went out, also when it was cut."""
+
+    def __init__(self, body: Iterable[bytes], ended: Callable[[int], None]) -> None:
+        self._body = body
+        self._ended = ended
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            # Before it is sent: who hangs up may have read most of it.
+            self._sent += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._ended(self._sent)
+
+
+def _admit() -> None:
+    """Raises LimitError when the caller has no room for the least that the current request costs."""
+    kind = COSTS.get(request.endpoint or "", Kind.DOCUMENT)
+    if kind is Kind.FREE or request.method == "OPTIONS":
+        return
+    refusal: KeyRefusedError | LinkRefusedError | None = None
+    account = _of_address()
+    if request.endpoint is not None:  # else there is nothing there, whoever asks
+        try:
+            account = _of_caller(account)
+        except (KeyRefusedError, LinkRefusedError) as error:
+            refusal = error
+    if account.rate is not None or account.quota is not None:
+        bill = Bill(services().counters, account, kind, head=request.method == "HEAD")
+        request.environ[_BILL] = bill
+        bill.admit(perhaps_nothing="HTTP_IF_NONE_MATCH" in request.environ)
+    if refusal is not None:
+        raise refusal
+
+
+def _of_address() -> Account:
+    settings = services().settings
+    name = ADDRESS + network_of(client_address())
+    return Account(name, settings.rate_anonymous, name, settings.quota_anonymous)
+
+
+def _of_caller(address: Account) -> Account:
+    """The key's; for who comes by a link its bytes are the key's, but a page that shows many links does not stop it."""
+    key, settings = caller().key, services().settings
+    if key is None:
+        return address
+    name = f"key {key.id}"
+    quota = settings.quota_key if key.quota_bytes is None else key.quota_bytes
+    if linked():
+        return Account(address.name, address.rate, name, quota)
+    return Account(name, settings.rate_key if key.rate is None else parse_rate(key.rate), name, quota)
