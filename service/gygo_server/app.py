@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -25,16 +27,25 @@ from gygo_server.api import (
     videos,
 )
 from gygo_server.api.answers import AnswerCache
+from gygo_server.api.auditing import AuditedRequests
 from gygo_server.api.callers import LinkedRequests
 from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.services import EXTENSION, Services
+from gygo_server.audit.spool import SpooledTrail
+from gygo_server.audit.trail import FileTrail, OutputTrail, Trail
 from gygo_server.library import Library
 from gygo_server.settings import Settings
 from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
 from gygo_server.store.cloudfront import CloudFront
 from gygo_server.store.signed_urls import SignedUrls
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: The extension that is the application's audit trail, or None.
+AUDIT = "gygo_audit"
 
 #: A readiness check that takes longer is given up by whoever asks.
 PROBE_SECONDS = 2.0
@@ -54,7 +65,11 @@ def create_app() -> Flask:
     """
     settings = Settings.from_env()
     configure_logging(settings.log_level)
-    return create_app_with_settings(settings)
+    app = create_app_with_settings(settings)
+    trail = app.extensions[AUDIT]
+    if isinstance(trail, SpooledTrail):
+        trail.start()
+    return app
 
 
 def create_app_with_settings(settings: Settings) -> Flask:
@@ -92,6 +107,22 @@ def create_app_with_settings(settings: Settings) -> Flask:
     api = documentation.register(app)
     for part in (datasets, releases, changes, videos, frames, clips, samples, downloads, signed_links, health):
         api.register_blueprint(part.blueprint)
-    around = CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins)
+    around: WSGIApplication = CrossOrigin(LinkedRequests(app.wsgi_app), settings.cors_origins)
+    trail = app.extensions[AUDIT] = audit_trail(settings)
+    if trail is not None:
+        around = AuditedRequests(around, trail, anonymous=settings.audit_anonymous)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app
+
+
+def audit_trail(settings: Settings) -> Trail | None:
+    """Where the audit trail goes; None when there is to be none."""
+    folder = settings.cache_dir / "audit"
+    match settings.audit.partition(":"):
+        case ("file", _, path):
+            return FileTrail(Path(path))
+        case ("stdout", _, _):
+            return OutputTrail(folder)
+        case ("bucket", _, _):
+            return SpooledTrail(folder, Bucket(settings.s3), seconds=settings.audit_seconds)
+    return None

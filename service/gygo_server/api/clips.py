@@ -21,13 +21,14 @@ from gygo_server.api.arguments import (
     expiry_parameter,
     resolution_parameter,
 )
+from gygo_server.api.auditing import note_urls
 from gygo_server.api.clip_tars import send_clip, send_clips
 from gygo_server.api.documented import BINARY, also, answers, may_be_not_modified, problems
 from gygo_server.api.found_clips import MAX_LENGTH, ClipQuestion, FoundClip, Wanted, find_clip
 from gygo_server.api.problems import describe
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import LocatedClipsSchema
-from gygo_server.api.videos import sign_archive
+from gygo_server.api.videos import SignedArchive, sign_archive
 from gygo_server.errors import FieldError, GygoError, InvalidQuestionError, NotFoundError
 from gygo_server.library import Release
 from gygo_server.model import FrameFiles, Member
@@ -185,6 +186,7 @@ def _located(
         signed = sign_archive(release, clip.video, clip.archive, "GET", expires_in)
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
+        note_urls([SignedArchive(clip.video, clip.archive.resolution, end - start)], signed.expires_at)
         item = {
             **clip.describe(),
             "url": signed.url,

@@ -25,6 +25,7 @@ from gygo_server.api.arguments import (
     Whole,
     expiry_parameter,
 )
+from gygo_server.api.auditing import note_urls, noting_urls
 from gygo_server.api.documented import also, answers, problems
 from gygo_server.api.download_lists import FORMATS, About, Download, ListFormat, describe
 from gygo_server.api.releases_in_paths import in_release
@@ -139,7 +140,8 @@ def _answer(query: dict[str, Any], release: Release, videos: list[str] | None) -
 def _list(kind: ListFormat, archives: _Archives) -> Response:
     release, batch = archives.release, archives.batch
     about = About(f"{release.dataset.id}/{release.entry.id}", batch.expires_at)
-    response = Response(kind.write(about, archives.lots()), mimetype=kind.media_type)
+    lots = noting_urls(archives.lots(), batch.expires_at)
+    response = Response(kind.write(about, lots), mimetype=kind.media_type)
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
     response.headers["Content-Disposition"] = attachment(name).replace("attachment", "inline", 1)
     response.headers["Cache-Control"] = PRIVATE
@@ -154,8 +156,10 @@ def _page(query: dict[str, Any], archives: _Archives) -> Response:
     key = pages.read_cursor(query.get("cursor"), question, (int,))
     numbers = archives.numbers(key[0] if key else 0, limit + 1)
     shown = numbers[:limit]
+    signed = archives.signed(shown)
+    note_urls(signed, archives.batch.expires_at)
     page = pages.page(
-        [describe(each, archives.batch.expires_at) for each in archives.signed(shown)],
+        [describe(each, archives.batch.expires_at) for each in signed],
         after=[shown[-1]] if len(numbers) > len(shown) else None,
         question=question,
         total=release.catalogue.count(archives.chosen, among=archives.wanted),

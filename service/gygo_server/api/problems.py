@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gygo_server import errors
+from gygo_server.api.auditing import note
 from gygo_server.api.request_log import current_request_id
 
 MIMETYPE = "application/problem+json"
@@ -59,6 +60,7 @@ def register(app: Flask) -> None:
 
 def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None = None) -> Response:
     """The problem as a response. ``found`` names the fields of the request that are at fault."""
+    note(problem=problem.code)
     body: dict[str, Any] = {
         "type": f"urn:gygo:problem:{problem.code}",
         "title": problem.title,
