@@ -6,14 +6,14 @@ told of before they are sent, so that none goes out unnoticed; bytes when the re
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from flask import Request, request
+from flask import request
 
 from gygo_server.api.client_address import client_address
 from gygo_server.api.request_log import ENVIRON as REQUEST_ID
+from gygo_server.api.sent_bytes import count_sent
 from gygo_server.audit.line import Event
 from gygo_server.audit.trail import Trail
 
@@ -99,48 +99,50 @@ class AuditedRequests:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         noted: dict[str, Any] = {}
         environ[_FACTS] = noted
-        begun: list[Any] = [0, []]
+        told: _Told | None = None
+        size: int | None = None
 
         def start(status: str, headers: list[tuple[str, str]], *exception: Any) -> Any:
-            begun[:] = int(status[:3]), headers
+            nonlocal told, size
+            if self._concerns(environ, noted, int(status[:3])):
+                # Here and not later: Flask forgets its request when the answer has begun.
+                told = _Told(self._trail, noted, _common(environ, noted, int(status[:3])))
+                size = next((int(value) for name, value in headers if name == "Content-Length"), None)
             return start_response(status, headers, *exception)
 
         body = self._app(environ, start)  # Flask begins its answer before it returns
-        status, headers = begun
-        if environ["REQUEST_METHOD"] in {"HEAD", "OPTIONS"} or not self._concerns(environ, noted, status):
+        if told is None:
             return body
-        told = _Told(self._trail, noted, _common(environ, noted, status))
-        if status in REFUSED:
+        if told.status in REFUSED:
             told.refused()
             return body
         told.signed()
-        is_file = isinstance(body, environ.get("wsgi.file_wrapper", ()))
-        if is_file:
-            _end_with_file(body, next(int(value) for name, value in headers if name == "Content-Length"), told)
-            return body
-        return _Counted(body, told)
+        return count_sent(body, environ, size, told.ended, told.signed)
 
     def _concerns(self, environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> bool:
         """Whether the answer is one that gives something, or refuses somebody."""
+        asked = environ[_REQUEST]
+        if asked.method in {"HEAD", "OPTIONS"}:
+            return False
         if not (self._anonymous or "claimed" in noted or LINK in environ):
             return False
         if status in REFUSED:
             return True
         given = status in {200, 206} or (status == 307 and _SIGNED in noted)
-        return given and bool(environ[_REQUEST].url_rule.rule.startswith("/v1/"))
+        return given and bool(asked.url_rule.rule.startswith("/v1/"))
 
 
 def _common(environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> dict[str, Any]:
     """What all lines of a request tell."""
-    asked, key = environ.get(_REQUEST) or Request(environ), noted.get("key")
+    asked, key = environ[_REQUEST], noted.get("key")
     named = asked.view_args or {}
     return {
         "request_id": environ.get(REQUEST_ID),
         "key": noted.get("claimed"),
         "owner": key.owner if key else None,
         "by_link": LINK in environ,
-        "address": client_address(environ),
-        "method": environ["REQUEST_METHOD"],
+        "address": client_address(),
+        "method": asked.method,
         "operation": asked.endpoint.rpartition(".")[2] if asked.endpoint else None,
         "path": asked.path,
         "dataset": named.get("dataset"),
@@ -157,6 +159,7 @@ class _Told:
         self._trail = trail
         self._noted = noted
         self._common = common
+        self.status: int = common["status"]
 
     def refused(self) -> None:
         self._trail.write({"event": Event.REFUSED, **self._common, "problem": self._noted.get("problem")})
@@ -170,7 +173,7 @@ class _Told:
                 line = {"event": Event.SIGNED, **self._common, "expires_at": expires_at, **given, "videos": lot}
                 self._trail.write(line)
 
-    def ended(self, sent: int, *, cut: bool) -> None:
+    def ended(self, sent: int, cut: bool) -> None:
         """Tell how many bytes the answer had; ``cut``: before its end."""
         noted, event = self._noted, Event.ANSWER
         if "shows" in noted:
@@ -179,55 +182,3 @@ class _Told:
         else:
             more = {name: noted[name] for name in ("resolution", "frames", "videos") if name in noted}
         self._trail.write({"event": event, **self._common, **more, "bytes_sent": sent, "cut": cut})
-
-
-class _Counted:
-    """The chunks of an answer, and its lines: of signed URLs before the chunk that holds them, at the end the last."""
-
-    def __init__(self, body: Iterable[bytes], told: _Told) -> None:
-        self._body = body
-        self._next = iter(body).__next__
-        self._told: _Told | None = told
-        self._sent = 0
-        self._whole = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            chunk = self._next()
-        except StopIteration:
-            self._whole = True
-            raise
-        self._sent += len(chunk)
-        if self._told is not None:
-            self._told.signed()
-        return chunk
-
-    def close(self) -> None:
-        close: Callable[[], None] | None = getattr(self._body, "close", None)
-        try:
-            if close is not None:
-                close()
-        finally:
-            if self._told is not None:
-                self._told.ended(self._sent, cut=not self._whole)
-                self._told = None
-
-
-def _end_with_file(body: Any, size: int, told: _Told) -> None:
-    """Write the last line when a file that the server sends by itself, ``size`` bytes of it, is closed.
-
-    It must stay what it is for that. Where sendfile(2) fails, the file is left after the last byte that was sent.
-    """
-    file, close = body.filelike, body.close
-    first = file.tell()
-
-    def end() -> None:
-        cut = sys.exc_info()[0] is not None
-        sent = file.tell() - first if cut else size
-        close()
-        told.ended(sent, cut=cut)
-
-    body.close = end

@@ -1,13 +1,10 @@
-"""The address that a request comes from."""
+"""The client's address: the only place that says what it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from flask import request
 
 
-def client_address(environ: WSGIEnvironment) -> str | None:
-    """The address of who asks; None by a socket in the file system, which has none."""
-    return environ.get("REMOTE_ADDR") or None
+def client_address() -> str:
+    """Whose request the current one is: an IPv4 or IPv6 address, or `unix`."""
+    return request.environ.get("REMOTE_ADDR") or "unix"
