@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -42,8 +43,8 @@ class SpooledTrail(Trail):
     ``bucket`` is its own: what it meets there must not make requests think that the store is silent.
     """
 
-    def __init__(self, folder: Path, bucket: Bucket, *, seconds: float) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, bucket: Bucket, *, seconds: float, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
         self._folder = folder
         self._bucket = bucket
         self._seconds = seconds
@@ -59,7 +60,7 @@ class SpooledTrail(Trail):
 
     def check(self) -> None:
         with self._lock:
-            self._begin(time.time())
+            self._begin(self._clock())
             self._finish()
 
     def start(self) -> None:

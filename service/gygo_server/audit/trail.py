@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ log = structlog.get_logger()
 class Trail(ABC):
     """Takes lines. Safe for threads; nothing is opened before the first line, or a check."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._clock = Clock()
+        self._written = Clock()
         self._lost = 0
         self._torn = False
 
@@ -38,7 +39,7 @@ class Trail(ABC):
         """Write a line, which begins with the time."""
         encoded = encode(event)
         with self._lock:
-            now = time.time()
+            now = self._clock()
             line = self._line(now, encoded)
             if self._lost:
                 line = self._line(now, encode({"event": Event.LOST, "lines": self._lost})) + line
@@ -66,7 +67,7 @@ class Trail(ABC):
         """Write one line or more. Called by one thread at a time."""
 
     def _line(self, now: float, encoded: bytes) -> bytes:
-        return b'{"time":"%b",%b\n' % (self._clock.text(now).encode(), encoded[1:])
+        return b'{"time":"%b",%b\n' % (self._written.text(now).encode(), encoded[1:])
 
     def _write(self, file: int, line: bytes) -> None:
         """Write a line to a descriptor, in one call where the system lets us."""
