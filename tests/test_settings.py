@@ -70,6 +70,9 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_GRACEFUL_SECONDS": 30,
     "GYGO_LOG_LEVEL": "info",
     "GYGO_LOG_REQUESTS": True,
+    "GYGO_AUDIT": "none",
+    "GYGO_AUDIT_ANONYMOUS": True,
+    "GYGO_AUDIT_SECONDS": 60.0,
 }
 
 #: Least and greatest value of each setting that is a number.
@@ -85,6 +88,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "GYGO_WORKER_TIMEOUT": (1, 3600),
     "GYGO_CLIENT_SECONDS": (0.5, 600),
     "GYGO_GRACEFUL_SECONDS": (1, 3600),
+    "GYGO_AUDIT_SECONDS": (0.1, 3600),
 }
 
 SIZES = ("GYGO_CACHE_BYTES", "GYGO_CATALOGUE_CACHE_BYTES", "GYGO_ANSWERS_BYTES")
@@ -120,6 +124,8 @@ GOOD: list[tuple[str, str, Any]] = [
     *(("GYGO_LOG_LEVEL", level, level) for level in ("debug", "info", "warning", "error")),
     ("GYGO_LOG_REQUESTS", "false", False),
     ("GYGO_LOG_REQUESTS", "1", True),
+    *(("GYGO_AUDIT", text, text) for text in ("none", "stdout", "bucket", "file:/var/log/gygo audit.jsonl")),
+    ("GYGO_AUDIT_ANONYMOUS", "false", False),
     *((variable, str(bound), bound) for variable, bounds in LIMITS.items() for bound in bounds),
 ]
 
@@ -158,6 +164,8 @@ BAD: list[tuple[str, str]] = [
     ("GYGO_BIND", "unix:"),
     ("GYGO_LOG_LEVEL", "loud"),
     ("GYGO_LOG_REQUESTS", "perhaps"),
+    *(("GYGO_AUDIT", text) for text in ("yes", "file:", "file:audit.jsonl", "/var/log/audit.jsonl", "buckets")),
+    ("GYGO_AUDIT_ANONYMOUS", "perhaps"),
     *((variable, text) for variable in LIMITS for text in ("many", "nan", "inf", "-5", "1e300", "12 s")),
     *((variable, "0") for variable, (least, _) in LIMITS.items() if least > 0),
     *(("GYGO_URL_MAX_SECONDS", text) for text in ("many", "0", "59", "604801", "3599")),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -27,11 +29,14 @@ from gygo_server.api import (
     videos,
 )
 from gygo_server.api.answers import AnswerCache
+from gygo_server.api.auditing import AuditedRequests
 from gygo_server.api.callers import LinkedRequests
 from gygo_server.api.cross_origin import CrossOrigin
 from gygo_server.api.request_log import RequestLog, configure_logging
 from gygo_server.api.security_headers import SecurityHeaders
 from gygo_server.api.services import EXTENSION, Services
+from gygo_server.audit.spool import SpooledTrail
+from gygo_server.audit.trail import FileTrail, OutputTrail, Trail
 from gygo_server.library import Library
 from gygo_server.limits.counters import LocalCounters
 from gygo_server.limits.shared import SharedCounters
@@ -40,6 +45,12 @@ from gygo_server.store.archives import ArchiveReader
 from gygo_server.store.bucket import Bucket
 from gygo_server.store.cloudfront import CloudFront
 from gygo_server.store.signed_urls import SignedUrls
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: The extension that is the application's audit trail, or None.
+AUDIT = "gygo_audit"
 
 #: A readiness check that takes longer is given up by whoever asks.
 PROBE_SECONDS = 2.0
@@ -59,7 +70,11 @@ def create_app() -> Flask:
     """
     settings = Settings.from_env()
     configure_logging(settings.log_level)
-    return create_app_with_settings(settings)
+    app = create_app_with_settings(settings)
+    trail = app.extensions[AUDIT]
+    if isinstance(trail, SpooledTrail):
+        trail.start()
+    return app
 
 
 def create_app_with_settings(settings: Settings) -> Flask:
@@ -102,6 +117,22 @@ def create_app_with_settings(settings: Settings) -> Flask:
         api.register_blueprint(part.blueprint)
     https = (settings.public_url or "").startswith("https:")
     metered = LinkedRequests(metering.Metered(app.wsgi_app))
-    around = SecurityHeaders(CrossOrigin(metered, settings.cors_origins), https=https)
+    around: WSGIApplication = SecurityHeaders(CrossOrigin(metered, settings.cors_origins), https=https)
+    trail = app.extensions[AUDIT] = audit_trail(settings)
+    if trail is not None:
+        around = AuditedRequests(around, trail, anonymous=settings.audit_anonymous)
     app.wsgi_app = RequestLog(around, log_requests=settings.log_requests)  # type: ignore[method-assign]
     return app
+
+
+def audit_trail(settings: Settings) -> Trail | None:
+    """Where the audit trail goes; None when there is to be none."""
+    folder = settings.cache_dir / "audit"
+    match settings.audit.partition(":"):
+        case ("file", _, path):
+            return FileTrail(Path(path))
+        case ("stdout", _, _):
+            return OutputTrail(folder)
+        case ("bucket", _, _):
+            return SpooledTrail(folder, Bucket(settings.s3), seconds=settings.audit_seconds)
+    return None

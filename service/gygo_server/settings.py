@@ -259,6 +259,16 @@ class _SettingsSchema(Schema):
         fields.String, "least level to log", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])
     )
     log_requests = _setting(fields.Boolean, "a log line for each request", True)
+    audit = _setting(
+        fields.String,
+        "where the audit trail goes: none, stdout, file:/path/of/it.jsonl, or bucket",
+        "none",
+        validate=validate.Regexp(r"(none|stdout|bucket|file:/.+)\Z", error="not none, stdout, bucket or file:/path"),
+    )
+    audit_anonymous = _setting(fields.Boolean, "whether it tells of requests without a key too", True)
+    audit_seconds = _setting(
+        fields.Float, "how often it is sent to the bucket, in seconds", 60.0, validate=validate.Range(0.1, 3600)
+    )
 
     @validates_schema
     def _check_url_seconds(self, loaded: dict[str, Any], **_: Any) -> None:
@@ -313,6 +323,9 @@ class Settings:
     graceful_seconds: int
     log_level: str
     log_requests: bool
+    audit: str
+    audit_anonymous: bool
+    audit_seconds: float
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:

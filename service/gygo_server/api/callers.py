@@ -13,6 +13,7 @@ from gygo_server.access.api_key import ApiKey
 from gygo_server.access.caller import Caller
 from gygo_server.access.link import PARAMETER
 from gygo_server.access.token import read_token
+from gygo_server.api.auditing import LINK, note
 from gygo_server.api.services import services
 from gygo_server.errors import KeyRefusedError, LinkRefusedError
 
@@ -24,7 +25,6 @@ View = TypeVar("View", bound=Callable[..., Any])
 #: Attribute of views of which links may be made.
 LINKABLE = "may_be_linked"
 
-_LINK = "gygo.link"
 _REFUSED = "there is no such key here"
 
 
@@ -40,14 +40,14 @@ class LinkedRequests:
             parts = query.split("&")
             signatures = [part.partition("=")[2] for part in parts if part.partition("=")[0] == PARAMETER]
             if signatures:
-                environ[_LINK] = unquote_plus(signatures[0]) if len(signatures) == 1 else ""
+                environ[LINK] = unquote_plus(signatures[0]) if len(signatures) == 1 else ""
                 environ["QUERY_STRING"] = "&".join(part for part in parts if part.partition("=")[0] != PARAMETER)
         return self._app(environ, start_response)
 
 
 def linked() -> bool:
     """Whether the current request came by a signed link."""
-    return _LINK in request.environ
+    return LINK in request.environ
 
 
 def caller() -> Caller:
@@ -59,7 +59,8 @@ def caller() -> Caller:
         StoreError: nothing is known of keys now.
     """
     if "caller" not in g:
-        g.caller = _by_link(request.environ[_LINK]) if linked() else _by_key(request.headers.get("Authorization"))
+        g.caller = _by_link(request.environ[LINK]) if linked() else _by_key(request.headers.get("Authorization"))
+        note(key=g.caller.key)
     return cast(Caller, g.caller)
 
 
@@ -73,6 +74,7 @@ def _by_key(header: str | None) -> Caller:
     token = read_token(text.strip())
     if token is None:
         raise KeyRefusedError("this is not a key as they are made here: compare it with the one you were given")
+    note(claimed=token.key_id)
     key = services().keys.find(token.key_id)
     if key is None or not key.knows(token.sha256, now):
         raise KeyRefusedError(_REFUSED)
@@ -85,7 +87,9 @@ def _by_link(signature: str) -> Caller:
     signer = services().links
     if signer is None or request.method not in {"GET", "HEAD"}:
         raise LinkRefusedError("links are not taken here")
-    key = services().keys.find(signer.read(signature, resource(), now))
+    key_id = signer.read(signature, resource(), now)
+    note(claimed=key_id)
+    key = services().keys.find(key_id)
     if key is None or key.why_not(now):
         raise LinkRefusedError("the link is no longer good: the key that made it is not")
     return Caller(key, now)

@@ -21,6 +21,7 @@ from flask import Response
 
 from gygo_server import __version__
 from gygo_server.access.api_key import Action
+from gygo_server.api import auditing
 from gygo_server.api.answers import PRIVATE
 from gygo_server.api.file_names import clip_name
 from gygo_server.api.found_clips import ClipQuestion, FoundClip, Wanted, find_clip
@@ -56,6 +57,7 @@ def send_clip(release: Release, clip: FoundClip) -> Response:
     release.require(Action.DOWNLOAD)
     parts = [_clip_part(services().archives, release, clip, None)]
     first, frames = clip.frames[0].index, len(clip.frames)
+    auditing.note(resolution=clip.archive.resolution, frames=frames)
     name = clip_name(release.dataset.id, release.entry.id, clip.video, clip.archive.resolution, first, frames)
     headers = [*TAR, ("Content-Disposition", attachment(name))]
     return _send(release, parts, [clip.describe(), clip.wanted], cache_control_of(release), headers)
@@ -74,6 +76,7 @@ def send_clips(
     archives = services().archives
     parts: list[Part] = []
     lost: dict[str, StoreError] = {}
+    taken: dict[tuple[str, str], dict[str, Any]] = {}
     for number, (question, clip) in enumerate(zip(asked, found, strict=True)):
         if isinstance(clip, GygoError):
             about = {"clip": number, **question._asdict(), **describe(clip)}
@@ -85,8 +88,18 @@ def send_clips(
             about = {"clip": number, **clip.describe(), "bytes": part.size, "frames": frames}
             parts.append(_literal(note(f"clips/{number:05}.json", about)))
         parts.append(part)
+        _add(taken, clip, part.size)
     parts.append(_literal(END))
+    auditing.note(frames=sum(each["frames"] for each in taken.values()), videos=list(taken.values()))
     return _send(release, parts, [asked, wanted, described], PRIVATE, TAR)
+
+
+def _add(taken: dict[tuple[str, str], dict[str, Any]], clip: FoundClip, size: int) -> None:
+    """Add a clip to what an answer takes of each video."""
+    video, resolution = clip.video, clip.archive.resolution
+    sums = taken.setdefault((video, resolution), {"id": video, "resolution": resolution, "frames": 0, "bytes": 0})
+    sums["frames"] += len(clip.frames)
+    sums["bytes"] += size
 
 
 def _send(

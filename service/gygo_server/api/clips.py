@@ -24,11 +24,11 @@ from gygo_server.api.arguments import (
 from gygo_server.api.clip_tars import send_clip, send_clips
 from gygo_server.api.documented import BINARY, also, answers, may_be_not_modified, problems
 from gygo_server.api.found_clips import MAX_LENGTH, ClipQuestion, FoundClip, Wanted, find_clip
-from gygo_server.api.metering import sign
+from gygo_server.api.giving import give_urls
 from gygo_server.api.problems import describe
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import LocatedClipsSchema
-from gygo_server.api.videos import sign_archive
+from gygo_server.api.videos import SignedArchive, sign_archive
 from gygo_server.errors import FieldError, GygoError, InvalidQuestionError, NotFoundError
 from gygo_server.library import Release
 from gygo_server.model import FrameFiles, Member
@@ -182,7 +182,8 @@ def _located(
     release: Release, asked: Sequence[ClipQuestion], found: Iterable[FoundClip | GygoError], expires_in: int | None
 ) -> bytes:
     items: list[orjson.Fragment] = []
-    size = urls = 0
+    given: list[SignedArchive] = []
+    expires_at = ""
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
             items.append(orjson.Fragment(orjson.dumps({**question._asdict(), "error": describe(clip)})))
@@ -190,7 +191,8 @@ def _located(
         signed = sign_archive(release, clip.video, clip.archive, "GET", expires_in)
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
-        size, urls = size + end - start, urls + 1
+        given.append(SignedArchive(clip.video, clip.archive.resolution, end - start))
+        expires_at = max(expires_at, signed.expires_at)
         item = {
             **clip.describe(),
             "url": signed.url,
@@ -202,7 +204,7 @@ def _located(
             "frames": [_frame(frame, clip.wanted) for frame in clip.frames],
         }
         items.append(orjson.Fragment(orjson.dumps(item)))
-    sign(size, urls)
+    give_urls(given, expires_at)
     return orjson.dumps({"items": items})
 
 

@@ -26,9 +26,11 @@ from gygo_server.api.arguments import (
     Whole,
     expiry_parameter,
 )
+from gygo_server.api.auditing import noting_urls
 from gygo_server.api.documented import also, answers, problems
 from gygo_server.api.download_lists import FORMATS, About, Download, ListFormat, describe
-from gygo_server.api.metering import current_bill, sign
+from gygo_server.api.giving import give_urls
+from gygo_server.api.metering import current_bill
 from gygo_server.api.releases_in_paths import in_release
 from gygo_server.api.schemas import DownloadPageSchema, DownloadSchema
 from gygo_server.api.services import services
@@ -148,7 +150,8 @@ def _list(kind: ListFormat, archives: _Archives) -> Response:
     bill = current_bill()
     if bill is not None:
         bill.expect(archives.size() if bill.account.quota is not None else 0, archives.count())
-    response = Response(kind.write(about, archives.lots(bill)), mimetype=kind.media_type)
+    lots = noting_urls(archives.lots(bill), batch.expires_at)
+    response = Response(kind.write(about, lots), mimetype=kind.media_type)
     name = f"{release.dataset.id}-{release.entry.id}.{kind.suffix}"
     response.headers["Content-Disposition"] = attachment(name).replace("attachment", "inline", 1)
     response.headers["Cache-Control"] = PRIVATE
@@ -164,7 +167,7 @@ def _page(query: dict[str, Any], archives: _Archives) -> Response:
     numbers = archives.numbers(key[0] if key else 0, limit + 1)
     shown = numbers[:limit]
     signed = archives.signed(shown)
-    sign(sum(each.bytes for each in signed), len(signed))
+    give_urls(signed, archives.batch.expires_at)
     page = pages.page(
         [describe(each, archives.batch.expires_at) for each in signed],
         after=[shown[-1]] if len(numbers) > len(shown) else None,

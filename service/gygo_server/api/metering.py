@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
@@ -11,6 +11,7 @@ from gygo_server.access.addresses import network_of
 from gygo_server.api.callers import caller, linked
 from gygo_server.api.client_address import client_address
 from gygo_server.api.costs import COSTS
+from gygo_server.api.sent_bytes import count_sent
 from gygo_server.api.services import services
 from gygo_server.errors import KeyRefusedError, LinkRefusedError
 from gygo_server.limits.bill import Bill, Kind
@@ -90,34 +91,10 @@ class Metered:
         if not answered or environ["REQUEST_METHOD"] == "HEAD":
             return body
         code, length = answered[0]
-        # Of a file that gunicorn sends by sendfile(2), nobody sees how much went out.
-        if (length is not None and length < COUNTED_FROM) or isinstance(body, environ.get("wsgi.file_wrapper", ())):
+        if length is not None and length < COUNTED_FROM:
             return body
-        bill = environ[_BILL]
-        return _Counted(body, lambda sent: bill.ended(code, sent))
-
-
-class _Counted:
-    """A body whose bytes are counted; ``ended`` is told how many went out, also when it was cut."""
-
-    def __init__(self, body: Iterable[bytes], ended: Callable[[int], None]) -> None:
-        self._body = body
-        self._ended = ended
-        self._sent = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._body:
-            # Before it is sent: who hangs up may have read most of it.
-            self._sent += len(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        finally:
-            self._ended(self._sent)
+        bill: Bill = environ[_BILL]
+        return count_sent(body, environ, length, lambda sent, _cut: bill.ended(code, sent))
 
 
 def _admit() -> None:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from gygo_server import errors
+from gygo_server.api.auditing import note
 from gygo_server.api.request_log import current_request_id
 
 MIMETYPE = "application/problem+json"
@@ -64,6 +65,7 @@ def register(app: Flask) -> None:
 
 def answer(problem: Problem, detail: str, found: list[errors.FieldError] | None = None) -> Response:
     """The problem as a response. ``found`` names the fields of the request that are at fault."""
+    note(problem=problem.code)
     body: dict[str, Any] = {
         "type": f"{URN}{problem.code}",
         "title": problem.title,

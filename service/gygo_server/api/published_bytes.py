@@ -11,6 +11,7 @@ from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
 from gygo_server.api.answers import GUARDED, known_tag, not_modified
+from gygo_server.api.auditing import note
 from gygo_server.api.metering import expect
 from gygo_server.api.problems import Problem, answer
 from gygo_server.api.releases_in_paths import cache_control_of
@@ -31,6 +32,7 @@ UNSATISFIABLE = Problem(416, "range-not-satisfiable", "The range lies outside of
 
 def send_member(release: Release, archive: ArchiveRow, member: Member, mimetype: str) -> Response:
     """A frame or mask as its publisher made it, or the part of it that the request asks for."""
+    note(resolution=archive.resolution)
     digest = ("Repr-Digest", f"sha-256=:{base64.b64encode(bytes.fromhex(member.sha256)).decode()}:")  # RFC 9530
     return send_bytes(
         lambda start, stop: _body(release, archive, member, start, stop),

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from gygo_server.access.link import PARAMETER
 from gygo_server.api.answers import PRIVATE, Answer, send
 from gygo_server.api.arguments import Blueprint, JsonWhole, Nothing
+from gygo_server.api.auditing import note
 from gygo_server.api.callers import LINKABLE, caller, resource
 from gygo_server.api.documented import answers, problems
 from gygo_server.api.links import url_of
@@ -76,6 +77,7 @@ def post_link(_query: dict[str, Any], body: dict[str, Any], release: Release) ->
     ends = who.at + timedelta(seconds=min(body["expires_in"], services().settings.link_max_seconds))
     expires_at = min(ends, who.key.expires_at or ends)
     asked = [*([query] if query else []), f"{PARAMETER}={signer.sign(who.key.id, shown, expires_at)}"]
+    note(shows=unquote(path), expires_at=time_text(expires_at))
     made = {"url": f"{base_url()}{path}?{'&'.join(asked)}", "expires_at": time_text(expires_at)}
     return send(Answer(orjson.dumps(made), immutable=False), None, PRIVATE)
 

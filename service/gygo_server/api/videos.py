@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from flask import Response, redirect, request
@@ -27,7 +27,7 @@ from gygo_server.api.documented import answers
 from gygo_server.api.download_lists import Download
 from gygo_server.api.file_names import archive_name
 from gygo_server.api.links import url_of, video_url
-from gygo_server.api.metering import sign
+from gygo_server.api.giving import give_urls
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services
@@ -111,6 +111,14 @@ def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
     return Answer(_item(release, video, document, query.get("chosen"), None))
 
 
+class SignedArchive(NamedTuple):
+    """What a signed URL is of; ``bytes``: of the archive, or of the range of it that it was asked for."""
+
+    id: str
+    resolution: str
+    bytes: int
+
+
 class ArchiveQuery(Nothing):
     resolution = resolution_parameter()
     expires_in = expiry_parameter()
@@ -124,7 +132,7 @@ def get_archive(query: dict[str, Any], release: Release, video: str) -> Response
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
     signed = sign_archive(release, video, archive, request.method, query.get("expires_in"))
-    sign(archive.size, 1)
+    give_urls([SignedArchive(video, archive.resolution, archive.size)], signed.expires_at)
     response = redirect(signed.url, 307)
     response.headers["Cache-Control"] = PRIVATE
     response.headers[EXPIRES_AT] = signed.expires_at
@@ -180,14 +188,13 @@ def sign_archives(release: Release, numbers: Sequence[int], resolution: str | No
         yield Download(video, found, file, batch.url(sha256, file), size, sha256)
 
 
-def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, Any]) -> Iterator[Signed]:
+def _signed(release: Release, sort: str, ranks: Sequence[int], query: dict[str, Any]) -> list[Signed]:
     """A URL of an archive of each of these videos, all good until the same time."""
     batch = services().signed_urls.batch(release.dataset.id, expires_in=query.get("expires_in"))
     numbers = release.catalogue.numbers(sort, ranks)
-    archives = list(sign_archives(release, numbers, query.get("resolution"), batch))
-    sign(sum(each.bytes for each in archives), len(archives))
-    for each in archives:
-        yield Signed(each.url, batch.expires_at)
+    signed = list(sign_archives(release, numbers, query.get("resolution"), batch))
+    give_urls(signed, batch.expires_at)
+    return [Signed(each.url, batch.expires_at) for each in signed]
 
 
 def sign_archive(

@@ -8,6 +8,7 @@ import sys
 import click
 
 from gygo_server import __version__
+from gygo_server.cli.audit import audit
 from gygo_server.cli.demo import demo
 from gygo_server.cli.ingest import ingest
 from gygo_server.cli.keys import keys
@@ -25,7 +26,7 @@ def cli() -> None:
     """Publishes video object segmentation data sets to S3, and serves them."""
 
 
-for _command in (demo, ingest, keys, releases, serve):
+for _command in (audit, demo, ingest, keys, releases, serve):
     cli.add_command(_command)
 
 

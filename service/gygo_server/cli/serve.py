@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import gygo_server
+from gygo_server.app import audit_trail
 from gygo_server.errors import SettingsError, StoreRefusedError, StoreUnavailableError
 from gygo_server.limits.shared import SharedCounters
 from gygo_server.settings import PREFIX, Settings, describe_settings
@@ -39,7 +40,8 @@ def check_start(settings: Settings) -> None:
     """Refuse to start with settings that can never work; a store that is only away for now is no reason.
 
     Raises:
-        SettingsError: the cache folder cannot be written, or the store refuses the bucket or our credentials.
+        SettingsError: the cache folder or the audit trail cannot be written, or the store refuses the bucket or our
+            credentials.
     """
     try:
         settings.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,12 @@ def check_start(settings: Settings) -> None:
             raise PermissionError(13, "no permission to write")
     except OSError as error:
         raise SettingsError(f"GYGO_CACHE_DIR: {settings.cache_dir}: {error.strerror}") from None
+    trail = audit_trail(settings)
+    try:
+        if trail is not None:
+            trail.check()
+    except OSError as error:
+        raise SettingsError(f"GYGO_AUDIT: {trail}: {error.strerror}") from None
     try:
         Bucket(settings.s3).check()
     except StoreRefusedError as error:

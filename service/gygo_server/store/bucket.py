@@ -165,7 +165,7 @@ class Bucket:
             return False
         return head["ContentLength"] == size and head.get("ChecksumSHA256", _base64(sha256)) == _base64(sha256)
 
-    def put(self, key: str, content: bytes, *, replaces: str | None) -> str:
+    def put(self, key: str, content: bytes, *, replaces: str | None, content_type: str = "application/json") -> str:
         """Write a small object if it is still the one with the entity tag ``replaces`` (None: if there is none yet).
 
         Returns its new entity tag.
@@ -179,7 +179,7 @@ class Bucket:
                 Bucket=self.settings.bucket,
                 Key=key,
                 Body=content,
-                ContentType="application/json",
+                ContentType=content_type,
                 ChecksumSHA256=_base64(hashlib.sha256(content).hexdigest()),
                 **condition,
             )

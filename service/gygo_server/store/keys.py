@@ -6,6 +6,7 @@
     <dataset>/releases/<release>/catalogue.<sha256>.sqlite  immutable, content-addressed
     <dataset>/videos/<sha256>.tar                           immutable, content-addressed, shared by releases
     _keys/<id>.json                                         an API key: its hash, owner, scopes, limits, expiry
+    _audit/<yyyy>/<mm>/<dd>/<time>-<random>.jsonl.gz        lines of the audit trail, of that day
 
 A catalogue's key holds its hash, so that two publications of one release never write the same object: the one that
 ``dataset.json`` names is the release, whatever else a killed publication left behind.
@@ -14,11 +15,15 @@ A catalogue's key holds its hash, so that two publications of one release never 
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from gygo_server.model import SLUG
 
 #: Where the API keys are.
 API_KEYS = "_keys/"
+
+#: Where the audit trail is.
+AUDIT = "_audit/"
 
 _API_KEY = re.compile(r"_keys/([a-z0-9]{10})\.json")
 
@@ -43,6 +48,16 @@ def id_of_api_key(key: str) -> str | None:
     """The id of the API key that an object describes; None for objects that are none."""
     match = _API_KEY.fullmatch(key)
     return match[1] if match else None
+
+
+def audit_lines(name: str) -> str:
+    """Where lines of the audit trail are; ``name`` begins with their day, as ``20260501``."""
+    return f"{AUDIT}{name[:4]}/{name[4:6]}/{name[6:8]}/{name}.jsonl.gz"
+
+
+def audit_day(day: date) -> str:
+    """The prefix of a day's lines."""
+    return f"{AUDIT}{day:%Y/%m/%d}/"
 
 
 def dataset_of_prefix(prefix: str) -> str | None:
