@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_CATALOGUE_CACHE_BYTES": 20 * 10**9,
     "GYGO_REFRESH_SECONDS": 5.0,
     "GYGO_PUBLIC_URL": None,
+    "GYGO_WEBHOOK_NETWORKS": (),
     "GYGO_ANSWERS_BYTES": 64 * 10**6,
     "GYGO_CORS_ORIGINS": ("*",),
     "GYGO_BIND": "127.0.0.1:8000",
@@ -105,6 +107,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_URL_MAX_SECONDS", "3600", 3600),
     ("GYGO_URL_MAX_SECONDS", "604800", 604800),
     ("GYGO_CORS_ORIGINS", "https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+    ("GYGO_WEBHOOK_NETWORKS", "10.1.0.0/16, fd00:1::/64", (ip_network("10.1.0.0/16"), ip_network("fd00:1::/64"))),
+    ("GYGO_WEBHOOK_NETWORKS", "127.0.0.1", (ip_network("127.0.0.1/32"),)),
     ("GYGO_BIND", "0.0.0.0:80", "0.0.0.0:80"),
     ("GYGO_BIND", "[::]:65535", "[::]:65535"),
     ("GYGO_BIND", "unix:/run/gygo.sock", "unix:/run/gygo.sock"),
@@ -140,6 +144,7 @@ BAD: list[tuple[str, str]] = [
             "http://[::1",
         )
     ),
+    *(("GYGO_WEBHOOK_NETWORKS", text) for text in ("all", "10.1.0.0/33", "10.1.2.3/16", "10.1", "10.1.0.0/16;::1")),
     ("GYGO_BIND", "8000"),
     ("GYGO_BIND", "localhost"),
     ("GYGO_BIND", "localhost:http"),

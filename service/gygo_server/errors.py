@@ -17,6 +17,8 @@ GygoError
 ├── LinkRefusedError         the signed link is none, or no longer good (403)
 ├── ScopeMissingError        the API key may see the release, but not do this with it (403)
 ├── KeyChangeError           an API key cannot be changed so
+├── HookChangeError          a webhook cannot be made or changed so
+├── HookTargetError          nothing may be sent to a webhook's URL
 └── PublicationError         ingest, withdraw or verify stopped, and why
     ├── FaultySourceError    the source has faults; nothing was published
     └── AlreadyPublishedError
@@ -116,6 +118,14 @@ class ScopeMissingError(GygoError):
 
 class KeyChangeError(GygoError):
     """A key cannot be made or changed so."""
+
+
+class HookChangeError(GygoError):
+    """A webhook cannot be made or changed so."""
+
+
+class HookTargetError(GygoError):
+    """A webhook's URL is none, or leads to where nothing may be sent."""
 
 
 class PublicationError(GygoError):

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.webhooks import announce
 from gygo_server.errors import FaultySourceError
 from gygo_server.ingest.bucket_files import SCHEME, BucketFiles
 from gygo_server.ingest.publication import Publication, Report
@@ -113,6 +114,7 @@ def ingest(
         click.echo(f"{report.videos} videos without fault, {len(report.faults)} faults, nothing published")
         raise SystemExit(1 if report.faults else 0)
     click.echo(_outcome(publication, report))
+    announce(Settings.from_env())
 
 
 def show_findings(findings: list[Finding]) -> None:

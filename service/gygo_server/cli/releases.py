@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.webhooks import announce
 from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import read_dataset
@@ -112,6 +113,7 @@ def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) 
         raise click.ClickException("nothing was withdrawn")
     withdraw(bucket, dataset, release, reason)
     click.echo(f"withdrew {dataset}/{release}")
+    announce(Settings.from_env())
 
 
 def _console() -> Console:

@@ -6,6 +6,7 @@
     <dataset>/releases/<release>/catalogue.<sha256>.sqlite  immutable, content-addressed
     <dataset>/videos/<sha256>.tar                           immutable, content-addressed, shared by releases
     _keys/<id>.json                                         an API key: its hash, owner, scopes, limits, expiry
+    _webhooks/<id>.json                                     a webhook: its URL, signing secrets, what it was told
 
 A catalogue's key holds its hash, so that two publications of one release never write the same object: the one that
 ``dataset.json`` names is the release, whatever else a killed publication left behind.
@@ -20,7 +21,11 @@ from gygo_server.model import SLUG
 #: Where the API keys are.
 API_KEYS = "_keys/"
 
+#: Where the webhooks are.
+WEBHOOKS = "_webhooks/"
+
 _API_KEY = re.compile(r"_keys/([a-z0-9]{10})\.json")
+_WEBHOOK = re.compile(r"_webhooks/([a-z0-9]{10})\.json")
 
 
 def dataset_file(dataset: str) -> str:
@@ -42,6 +47,16 @@ def api_key(key_id: str) -> str:
 def id_of_api_key(key: str) -> str | None:
     """The id of the API key that an object describes; None for objects that are none."""
     match = _API_KEY.fullmatch(key)
+    return match[1] if match else None
+
+
+def webhook(hook_id: str) -> str:
+    return f"{WEBHOOKS}{hook_id}.json"
+
+
+def id_of_webhook(key: str) -> str | None:
+    """The id of the webhook that an object describes; None for objects that are none."""
+    match = _WEBHOOK.fullmatch(key)
     return match[1] if match else None
 
 
