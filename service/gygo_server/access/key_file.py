@@ -47,7 +47,8 @@ def decode(content: bytes, key_id: str) -> ApiKey:
     if (read.pop("format"), read["id"]) != (FORMAT, key_id):
         raise CorruptObjectError(f"{keys.api_key(key_id)}: of another format, or another key")
     secrets = tuple(Secret(**each) for each in read.pop("secrets"))
-    return ApiKey(**read, secrets=secrets, scopes=tuple(read.pop("scopes")))
+    scopes = tuple(read.pop("scopes"))
+    return ApiKey(**read, secrets=secrets, scopes=scopes)
 
 
 def _written(time: datetime | None) -> str | None:

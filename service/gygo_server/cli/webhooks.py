@@ -72,8 +72,7 @@ def add_webhook(
     if plain:
         _print_json({**_row(hook, _state(bucket, hook)), "secret": secret})
         return
-    click.echo(f"added webhook {hook.id}")
-    click.echo(f"its signing secret, which is not shown again: {secret}")
+    _tell(hook, secret)
 
 
 @webhooks.command("list")
@@ -161,7 +160,7 @@ def disable_webhook(hook_id: str) -> None:
 def rotate_webhook(hook_id: str, overlap: float) -> None:
     """Give webhook ID a new signing secret. Prints it; it is not shown again."""
     hook, secret = registry.rotate_secret(Bucket(Settings.from_env().s3), hook_id, timedelta(hours=overlap))
-    click.echo(f"webhook {hook.id} has a new signing secret, which is not shown again: {secret}")
+    _tell(hook, secret)
 
 
 @webhooks.command("failed")
@@ -236,7 +235,7 @@ def announce(settings: Settings) -> None:
     told = sum(attempt.answer.is_success for attempt in done.attempts)
     if told or done.pending:
         left = f", {done.pending} pending: `gygo-server webhooks run` goes on" if done.pending else ""
-        click.echo(f"webhooks: {told} messages delivered{left}", err=True)
+        click.echo(f"webhooks: {told} told{left}", err=True)
 
 
 def _deliverer(settings: Settings) -> Deliverer:
@@ -261,6 +260,12 @@ def _sound(bucket: Bucket) -> list[Hook]:
         else:
             click.echo(f"warning: {each}", err=True)
     return found
+
+
+def _tell(hook: Hook, secret: str) -> None:
+    """The secret on standard output, and what it is beside it."""
+    click.echo(secret)
+    click.echo(f"what webhook {hook.id} signs with; it is shown only now", err=True)
 
 
 def _state(bucket: Bucket, hook: Hook) -> str:

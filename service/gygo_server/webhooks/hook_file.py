@@ -17,6 +17,9 @@ from gygo_server.webhooks.hook import Event, EventType, Hook, SigningSecret, Sub
 #: Readers refuse a file of a format they do not know.
 FORMAT = 1
 
+#: 24 to 64 bytes in base64.
+_SIGNED_WITH = r"whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z"
+
 
 def encode(hook: Hook) -> bytes:
     """The webhook as its object in the bucket."""
@@ -101,15 +104,14 @@ def _slug() -> fields.String:
     return fields.String(required=True, validate=validate.Regexp(SLUG.pattern + r"\Z"))
 
 
+# What goes into headers is held to its form here: nothing else may pass.
 class _SecretSchema(Schema):
-    text = fields.String(
-        required=True, validate=validate.Regexp(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}\Z", error="not a signing secret")
-    )
+    text = fields.String(required=True, validate=validate.Regexp(_SIGNED_WITH, error="not a signing secret"))
     expires_at = _time(optional=True)
 
 
 class _EventSchema(Schema):
-    id = _text()
+    id = fields.String(required=True, validate=validate.Regexp(r"msg_[a-z0-9]{1,64}\Z"))
     type = fields.Enum(EventType, by_value=True, required=True)
     dataset = _slug()
     release = _slug()

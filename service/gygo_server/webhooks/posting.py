@@ -229,7 +229,7 @@ def _retry_after(value: str | None) -> int | None:
     """Seconds that a receiver asks to wait (RFC 9110, 10.2.3: a number or a date); None when it asks for none."""
     if value is None:
         return None
-    if value.isascii() and value.isdecimal() and len(value) < 10:
+    if value.isascii() and value.isdecimal() and len(value) < 19:
         return int(value)
     try:
         at = parsedate_to_datetime(value)
