@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_LINK_SECRETS": (),
     "GYGO_LINK_MAX_SECONDS": 30 * 86400,
     "GYGO_PUBLIC_URL": None,
+    "GYGO_WEBHOOK_NETWORKS": (),
     "GYGO_ANSWERS_BYTES": 64 * 10**6,
     "GYGO_CORS_ORIGINS": ("*",),
     "GYGO_BIND": "127.0.0.1:8000",
@@ -118,6 +120,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_CORS_ORIGINS", "https://a.example, https://b.example", ("https://a.example", "https://b.example")),
     ("GYGO_LINK_SECRETS", "a" * 32, ("a" * 32,)),
     ("GYGO_LINK_SECRETS", f"{'a' * 32}, {'b' * 40}", ("a" * 32, "b" * 40)),
+    ("GYGO_WEBHOOK_NETWORKS", "10.1.0.0/16, fd00:1::/64", (ip_network("10.1.0.0/16"), ip_network("fd00:1::/64"))),
+    ("GYGO_WEBHOOK_NETWORKS", "127.0.0.1", (ip_network("127.0.0.1/32"),)),
     ("GYGO_BIND", "0.0.0.0:80", "0.0.0.0:80"),
     ("GYGO_BIND", "[::]:65535", "[::]:65535"),
     ("GYGO_BIND", "unix:/run/gygo.sock", "unix:/run/gygo.sock"),
@@ -157,6 +161,7 @@ BAD: list[tuple[str, str]] = [
     ),
     ("GYGO_LINK_SECRETS", "b" * 31),
     ("GYGO_LINK_SECRETS", f"{'a' * 32},short"),
+    *(("GYGO_WEBHOOK_NETWORKS", text) for text in ("all", "10.1.0.0/33", "10.1.2.3/16", "10.1", "10.1.0.0/16;::1")),
     ("GYGO_BIND", "8000"),
     ("GYGO_BIND", "localhost"),
     ("GYGO_BIND", "localhost:http"),

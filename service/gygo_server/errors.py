@@ -20,6 +20,8 @@ GygoError
 │   ├── RateLimitedError
 │   └── QuotaExceededError
 ├── KeyChangeError           an API key cannot be changed so
+├── HookChangeError          a webhook cannot be made or changed so
+├── HookTargetError          nothing may be sent to a webhook's URL
 └── PublicationError         ingest, withdraw or verify stopped, and why
     ├── FaultySourceError    the source has faults; nothing was published
     └── AlreadyPublishedError
@@ -135,6 +137,14 @@ class QuotaExceededError(LimitError):
 
 class KeyChangeError(GygoError):
     """A key cannot be made or changed so."""
+
+
+class HookChangeError(GygoError):
+    """A webhook cannot be made or changed so."""
+
+
+class HookTargetError(GygoError):
+    """A webhook's URL is none, or leads to where nothing may be sent."""
 
 
 class PublicationError(GygoError):

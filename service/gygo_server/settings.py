@@ -5,6 +5,7 @@ Credentials are not among them: boto3 finds those through its own chain (``AWS_A
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -120,6 +121,16 @@ class _RedisUrl(fields.Field[str]):
         return url
 
 
+class _Networks(fields.Field[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]]):
+    """Networks in CIDR notation, separated by commas."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        try:
+            return tuple(ipaddress.ip_network(part.strip()) for part in str(value).split(",") if part.strip())
+        except ValueError as error:
+            raise ValidationError(f"not networks such as 10.1.0.0/16,fd00:1::/64: {error}") from None
+
+
 def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
     required = options.pop("required", False)
     given = {"required": True} if required else {"load_default": default}
@@ -230,6 +241,11 @@ class _SettingsSchema(Schema):
     public_url = _setting(
         fields.String, "this service as users reach it, for links; empty: as each request names it", validate=_url()
     )
+    webhook_networks = _setting(
+        _Networks,
+        "networks (10.1.0.0/16, several with commas) that webhooks may be sent to though not public, also by http",
+        (),
+    )
     answers_bytes = _setting(_Bytes, "memory a worker keeps finished JSON answers in, at most", 64 * 10**6)
     cors_origins = _setting(_Origins, "origins whose pages may read answers", ("*",))
     bind = _setting(
@@ -313,6 +329,7 @@ class Settings:
     redis_url: str | None = field(repr=False)
     trusted_proxies: TrustedProxies
     public_url: str | None
+    webhook_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
     answers_bytes: int
     cors_origins: tuple[str, ...]
     bind: str

@@ -26,8 +26,8 @@ from gygo_server.api.callers import may_be_linked
 from gygo_server.api.documented import answers
 from gygo_server.api.download_lists import Download
 from gygo_server.api.file_names import archive_name
-from gygo_server.api.links import url_of, video_url
 from gygo_server.api.giving import give_urls
+from gygo_server.api.links import url_of, video_url
 from gygo_server.api.releases_in_paths import answered_once, in_release
 from gygo_server.api.schemas import VideoPageSchema, VideoSchema, names_of
 from gygo_server.api.services import services

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gygo_server.cli.progress import ShownProgress
 from gygo_server.cli.types import VisibilityType
+from gygo_server.cli.webhooks import announce
 from gygo_server.errors import FaultySourceError
 from gygo_server.ingest.bucket_files import SCHEME, BucketFiles
 from gygo_server.ingest.publication import Publication, Report
@@ -125,6 +126,7 @@ def ingest(
         click.echo(f"{report.videos} videos without fault, {len(report.faults)} faults, nothing published")
         raise SystemExit(1 if report.faults else 0)
     click.echo(_outcome(publication, report))
+    announce(Settings.from_env())
 
 
 def show_findings(findings: list[Finding]) -> None:

@@ -14,6 +14,7 @@ from gygo_server.cli.ingest import ingest
 from gygo_server.cli.keys import keys
 from gygo_server.cli.releases import releases
 from gygo_server.cli.serve import serve
+from gygo_server.cli.webhooks import webhooks
 from gygo_server.errors import GygoError
 
 #: Exit codes: 0 done, 1 it could not be done, 2 the command line is wrong, 130 interrupted.
@@ -26,7 +27,7 @@ def cli() -> None:
     """Publishes video object segmentation data sets to S3, and serves them."""
 
 
-for _command in (audit, demo, ingest, keys, releases, serve):
+for _command in (audit, demo, ingest, keys, releases, serve, webhooks):
     cli.add_command(_command)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
 from gygo_server.cli.types import PlaceType, VisibilityType
+from gygo_server.cli.webhooks import announce
 from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import read_dataset
@@ -113,6 +114,7 @@ def withdraw_release(dataset: str, release: str, reason: str | None, yes: bool) 
         raise click.ClickException("nothing was withdrawn")
     withdraw(bucket, dataset, release, reason)
     click.echo(f"withdrew {dataset}/{release}")
+    announce(Settings.from_env())
 
 
 @releases.command("visibility")
@@ -128,6 +130,7 @@ def set_visibility(place: tuple[str, str | None], visibility: Visibility) -> Non
     before = show_to(_bucket(), *place, visibility)
     name = "/".join(filter(None, place))
     click.echo(f"{name} is {visibility}" + (f", it was {before}" if before != visibility else " already"))
+    announce(Settings.from_env())
 
 
 def _console() -> Console:

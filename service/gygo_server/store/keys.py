@@ -7,6 +7,7 @@
     <dataset>/videos/<sha256>.tar                           immutable, content-addressed, shared by releases
     _keys/<id>.json                                         an API key: its hash, owner, scopes, limits, expiry
     _audit/<yyyy>/<mm>/<dd>/<time>-<random>.jsonl.gz        lines of the audit trail, of that day
+    _webhooks/<id>.json                                     a webhook: its URL, signing secrets, what it was told
 
 A catalogue's key holds its hash, so that two publications of one release never write the same object: the one that
 ``dataset.json`` names is the release, whatever else a killed publication left behind.
@@ -25,7 +26,11 @@ API_KEYS = "_keys/"
 #: Where the audit trail is.
 AUDIT = "_audit/"
 
+#: Where the webhooks are.
+WEBHOOKS = "_webhooks/"
+
 _API_KEY = re.compile(r"_keys/([a-z0-9]{10})\.json")
+_WEBHOOK = re.compile(r"_webhooks/([a-z0-9]{10})\.json")
 
 
 def dataset_file(dataset: str) -> str:
@@ -58,6 +63,16 @@ def audit_lines(name: str) -> str:
 def audit_day(day: date) -> str:
     """The prefix of a day's lines."""
     return f"{AUDIT}{day:%Y/%m/%d}/"
+
+
+def webhook(hook_id: str) -> str:
+    return f"{WEBHOOKS}{hook_id}.json"
+
+
+def id_of_webhook(key: str) -> str | None:
+    """The id of the webhook that an object describes; None for objects that are none."""
+    match = _WEBHOOK.fullmatch(key)
+    return match[1] if match else None
 
 
 def dataset_of_prefix(prefix: str) -> str | None:
