@@ -83,8 +83,8 @@ class Trail(ABC):
 class FileTrail(Trail):
     """A file that workers share, each line appended by one write(2); opened anew when it was moved away."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
         self._path = path
         self._file: int | None = None
         self._looked_at = 0.0
