@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gygo_server.access.api_key import ApiKey, Scope
 from gygo_server.access.issuing import Order, create_key, find_key, list_keys, revoke_key, rotate_key
-from gygo_server.cli.types import BytesType, DurationType, ScopeType, TextType, TimeType
+from gygo_server.cli.types import BytesType, DurationType, RateType, ScopeType, TextType, TimeType
 from gygo_server.errors import CorruptObjectError
 from gygo_server.model import time_text
 from gygo_server.settings import Settings
@@ -36,7 +36,7 @@ def keys() -> None:
     help="dataset[:release][=read,download]: what it lets its owner see that not everybody may; * for any dataset. "
     "Several times. Without one: what is `registered`.",
 )
-@click.option("--rate", help="How much it may ask, as in 60000/minute.  [as the service's settings say]")
+@click.option("--rate", type=RateType(), help="How much it may ask, as in 60000/minute.  [as the settings say]")
 @click.option("--quota-bytes", type=BytesType(), help="Bytes a day (UTC), served and signed.  [as the settings say]")
 @click.option("--expires", "expires_at", type=TimeType(), help="A date, a time, or how long from now (90d).  [never]")
 @as_json

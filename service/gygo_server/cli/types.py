@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gygo_server.access.api_key import Scope
+from gygo_server.limits.rate import parse_rate
 from gygo_server.model import SLUG, Visibility, time_of
 from gygo_server.settings import size_of
 
@@ -104,3 +105,16 @@ class BytesType(click.ParamType[int]):
             return value if isinstance(value, int) else size_of(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class RateType(click.ParamType[str]):
+    """A rate such as ``6000/minute``, or ``none``; it stays text."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            parse_rate(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
