@@ -72,6 +72,8 @@ GOOD: dict[str, Any] = json.loads(
         {"quota_bytes": -1},
         {"quota_bytes": "many"},
         {"owner": ""},
+        {"rate": "fast"},
+        {"rate": 60},
     ],
 )
 def test_a_spoilt_key_is_refused(change: dict[str, Any]) -> None:

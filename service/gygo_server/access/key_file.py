@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from gygo_server.access.api_key import ApiKey, Scope, Secret
 from gygo_server.errors import CorruptObjectError
 from gygo_server.limits.rate import parse_rate
+from gygo_server.limits.rate import parse_rate
 from gygo_server.model import time_of, time_text
 from gygo_server.store import keys
 
@@ -79,6 +80,16 @@ class _Rate(fields.Field[str]):
         except ValueError as error:
             raise ValidationError(str(error)) from None
         return str(value)
+
+
+class _RateText(fields.String):
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *more, **kwargs)
+        try:
+            parse_rate(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return text
 
 
 def _text() -> fields.String:
