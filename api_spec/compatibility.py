@@ -20,7 +20,7 @@ Direction = Literal["sent", "received"]
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 PROBLEM = "application/problem+json"
 
-#: Keywords that are a least and a most of something.
+#: A least and a most of something.
 _LEAST = ("minimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "maxLength", "maxItems", "maxProperties")
 

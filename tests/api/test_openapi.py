@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,6 +12,8 @@ import yaml
 from checked_client import UNDOCUMENTED, CheckedClient, Contract, openapi_path
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from gygo_server.api import documentation
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,43 @@ def test_enumerations_are_those_that_are_accepted(api: CheckedClient, document: 
     (sort,) = [each for each in document["paths"][path]["get"]["parameters"] if each.get("name") == "sort"]
     for value in sort["schema"]["enum"]:
         assert api.get(f"/v1/datasets/toys/releases/r1/videos?sort={value}").status_code == 200
+
+
+def test_every_parameter_has_limits(document: dict[str, Any], contract: Contract) -> None:
+    limits = {"string": {"maxLength", "enum"}, "integer": {"maximum"}, "array": {"maxItems"}, "boolean": {"type"}}
+    for name, operation in operations(document).items():
+        for parameter in map(contract.resolved, operation["parameters"]):
+            schema = contract.resolved(parameter["schema"])
+            # What HTTP defines is not for us to limit.
+            assert parameter["in"] == "header" or limits[schema["type"]] & set(schema), (name, parameter["name"])
+
+
+def test_links_lead_to_operations_and_name_all_that_they_need(document: dict[str, Any], contract: Contract) -> None:
+    paths = {each["operationId"]: name.split(" ")[1] for name, each in operations(document).items()}
+    led_to = set()
+    for name, operation in operations(document).items():
+        for link in operation["responses"].get("200", {}).get("links", {}).values():
+            path = paths[link["operationId"]]
+            assert set(link["parameters"]) == set(re.findall(r"{(\w+)}", path)), name
+            led_to.add(link["operationId"])
+    assert set(paths) - led_to == {"list_datasets", "list_chosen_downloads", "get_health", "get_readiness"}
+
+
+def test_answers_may_grow_and_questions_may_not_have_what_is_unknown(document: dict[str, Any]) -> None:
+    closed = {name for name, each in document["components"]["schemas"].items() if "additionalProperties" in each}
+    assert {name for name in closed if document["components"]["schemas"][name]["additionalProperties"] is False} == {
+        "Clip",
+        "ClipsBody",
+        "DownloadsBody",
+    }
+
+
+def test_it_is_put_together_once(api_with: Callable[..., CheckedClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    api = api_with()
+    monkeypatch.setattr(documentation, "completed", lambda document: made.append(document) or {"paths": {}})
+    assert [api.get("/openapi.json").json for _ in range(3)] == [{"paths": {}}] * 3
+    assert len(made) == 1
 
 
 # Its UI

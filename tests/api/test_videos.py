@@ -315,3 +315,11 @@ def test_what_the_source_does_not_say_is_null(publish_clips: Callable[..., Tree]
     assert (frame["timestamp"], frame["mask"], frame["objects"]) == (None, None, [])
     dataset = fresh_api.get("/v1/datasets/api-plain").json
     assert (dataset["license"], dataset["homepage"], dataset["description"]) == (None, None, None)
+
+
+def test_fields_may_be_given_with_commas_or_several_times(api: CheckedClient) -> None:
+    path = "/v1/datasets/toys/releases/r1/videos"
+    found = [api.get(f"{path}?{asked}").json["items"] for asked in ("fields=id,name", "fields=id&fields=name")]
+    assert found[0] == found[1]
+    assert set(found[0][0]) == {"id", "name"}
+    assert api.get(f"{path}?fields=id&fields=colour").status_code == 422

@@ -187,6 +187,11 @@ def _complete_operation(path: str, operation: Document) -> None:
     operation["parameters"] = operation.get("parameters", []) + [
         {"$ref": f"#/components/parameters/{name}"} for name in read
     ]
+    for parameter in operation["parameters"]:
+        schema = parameter.get("schema", {})
+        if "null" in schema.get("type", ""):  # marshmallow's, where a parameter may be left out: none can be null
+            schema["type"] = schema["type"][0]
+            del schema["default"]
     for name, said in operation.pop(PARAMETERS, {}).items():
         (parameter,) = (each for each in operation["parameters"] if each.get("name") == name)
         parameter |= {"deprecated": True, "description": f"{parameter.get('description', '')} {said}".strip()}
