@@ -12,6 +12,7 @@ import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ import orjson
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from gygo_server.access.api_key import Scope
+from gygo_server.access.issuing import Order, create_key
 from gygo_server.api.download_lists import FORMATS
 from gygo_server.api.recorded import FILE
 from gygo_server.app import MAX_QUESTION_BYTES, create_app_with_settings
@@ -27,8 +30,9 @@ from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.ingest.progress import Silent
 from gygo_server.ingest.publication import Publication
 from gygo_server.ingest.publish import publish
-from gygo_server.ingest.releases import withdraw
+from gygo_server.ingest.releases import show_to, withdraw
 from gygo_server.media.sample import write_sample
+from gygo_server.model import PUBLIC, Audience, Visibility
 from gygo_server.settings import Settings
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
@@ -42,12 +46,13 @@ _VIDEO = f"{_RELEASE}/videos/{VIDEO}"
 
 
 class Question(NamedTuple):
-    """What is asked of an operation; a GET unless there is something to ``send``."""
+    """What is asked of an operation; a GET unless there is something to ``send``. ``keyed``: with a key."""
 
     operation: str
     path: str
     headers: dict[str, str] = {}  # noqa: RUF012
     send: Any = None
+    keyed: bool = False
 
 
 _CLIPS = {"clips": [{"video": VIDEO, "start": 0, "length": 2}, {"video": "no-such", "start": 0, "length": 2}]}
@@ -73,6 +78,7 @@ ANSWERS = (
             Question("list_chosen_downloads", f"{_RELEASE}/downloads?format={name}", send={"videos": [VIDEO]}),
         )
     ),
+    Question("create_link", f"{_RELEASE}/links", send={"url": f"videos/{VIDEO}/frames/0/image"}, keyed=True),
     Question("get_health", "/healthz"),
     Question("get_readiness", "/readyz"),
 )
@@ -91,21 +97,25 @@ PROBLEMS = {
     "request-entity-too-large": Question("get_clips", f"{_RELEASE}/clips", send="x" * MAX_QUESTION_BYTES),
     "unsupported-media-type": Question("get_clips", f"{_RELEASE}/clips", {"Content-Type": "text/plain"}, _CLIPS),
     "range-not-satisfiable": Question("get_image", f"{_VIDEO}/frames/0/image", {"Range": "bytes=99999999-"}),
+    "key-refused": Question("list_datasets", "/v1/datasets", {"Authorization": "Bearer gygo_no-key"}),
+    "link-refused": Question("get_video", f"{_VIDEO}?link=altered"),
     "invalid-request": Question("list_videos", f"{_RELEASE}/videos?limit=0&colour=red"),
 }
 
 
-def ask(client: FlaskClient, question: Question) -> TestResponse:
-    """Put the question."""
+def ask(client: FlaskClient, question: Question, key: str) -> TestResponse:
+    """Put the question, with the key if it wants one."""
+    headers = {**question.headers, **({"Authorization": f"Bearer {key}"} if question.keyed else {})}
     if question.send is None:
-        return client.get(question.path, headers=question.headers)
-    headers = {"Content-Type": "application/json", **question.headers}
+        return client.get(question.path, headers=headers)
+    headers = {"Content-Type": "application/json", **headers}
     return client.post(question.path, data=orjson.dumps(question.send), headers=headers)
 
 
 def example_of(answer: TestResponse) -> Any:
     """The answer's body as the document shows it: JSON as it is (of many lines, the first), and text."""
     text = re.sub(r"X-Amz-Signature=[0-9a-f]{64}", f"X-Amz-Signature={'0' * 64}", answer.text)
+    text = re.sub(r"\blink=[\w.-]+", f"link={'A' * 40}", text)
     text = re.sub(r"X-Amz-Credential=[^%&]*", "X-Amz-Credential=EXAMPLE", text)
     if answer.mimetype == "application/x-ndjson":
         return orjson.loads(text.splitlines()[0])
@@ -131,18 +141,20 @@ def record(folder: Path, store: SeaweedFS) -> dict[str, Any]:
             "GYGO_PUBLIC_URL": SERVICE,
             "GYGO_CACHE_DIR": str(folder / "cache"),
             "GYGO_LOG_REQUESTS": "false",
+            "GYGO_LINK_SECRETS": token_urlsafe(32),
         }
     )
     client = create_app_with_settings(settings).test_client()
+    _, key = create_key(bucket, Order("Example Ltd"))
     answers = []
     for question in ANSWERS:
-        answer = ask(client, question)
+        answer = ask(client, question, key)
         about = {"operation": question.operation, "status": answer.status_code, "media_type": answer.mimetype}
         answers.append({**about, "body": example_of(answer)})
     # With no public URL, as only then the Host header counts.
     plain = create_app_with_settings(replace(settings, public_url="")).test_client()
     problems = {
-        code: example_of(ask(plain if code == "bad-request" else client, question))
+        code: example_of(ask(plain if code == "bad-request" else client, question, key))
         for code, question in PROBLEMS.items()
     }
     return {"answers": answers, "problems": problems | _problems_of_states(client, settings, bucket, tree, folder)}
@@ -160,6 +172,17 @@ def _problems_of_states(
     sha256 = client.get(video).json["resolutions"][0]["archive"]["sha256"]
     bucket.delete(keys.archive("bare", sha256))
     found["stored-bytes-wrong"] = client.get(f"{video}/frames/0/image")
+    show_to(bucket, "bare", "part-1", Visibility(Audience.PRIVATE))
+    _, key = create_key(bucket, Order("Example Ltd", (Scope.parse("bare=read"),), rate="5/day", quota_bytes=10**9))
+    keyed = {"Authorization": f"Bearer {key}"}
+    metered = create_app_with_settings(replace(settings, cache_dir=folder / "metered")).test_client()
+    found["scope-missing"] = metered.get(f"{video}/archive", headers=keyed)
+    _, poor = create_key(bucket, Order("Example Ltd", (Scope.parse("bare"),), quota_bytes=1000))
+    asking = create_app_with_settings(replace(settings, cache_dir=folder / "asking")).test_client()
+    found["quota-exceeded"] = asking.get(f"{video}/archive", headers={"Authorization": f"Bearer {poor}"})
+    for _ in range(6):
+        found["rate-limited"] = metered.get(video, headers=keyed)
+    show_to(bucket, "bare", "part-1", PUBLIC)
     withdraw(bucket, "bare", "part-1", "an example")
     later = create_app_with_settings(replace(settings, cache_dir=folder / "later"))  # which has not seen it before
     found["release-withdrawn"] = later.test_client().get(video)

@@ -11,7 +11,6 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from gygo_server.access.api_key import ApiKey, Scope, Secret
 from gygo_server.errors import CorruptObjectError
 from gygo_server.limits.rate import parse_rate
-from gygo_server.limits.rate import parse_rate
 from gygo_server.model import time_of, time_text
 from gygo_server.store import keys
 

@@ -240,6 +240,8 @@ def _may_answer(code: str, path: str, operation: Document) -> bool:
             return path.endswith("/mask")
         case "resolution-not-found":
             return "resolution" in _asked(operation)
+        case "links-not-found":
+            return path.endswith("/links")
         case "split-not-found":
             return "{split}" in path
     return True

@@ -28,5 +28,5 @@ COSTS = {
     "samples.get_sample": Kind.DOCUMENT,
     "downloads.get_downloads": Kind.BATCH,
     "downloads.post_downloads": Kind.BATCH,
-    "signed_links.post_link": Kind.DOCUMENT,
+    "signed_links.create_link": Kind.DOCUMENT,
 }

@@ -61,7 +61,7 @@ class LinkBody(Schema):
 @in_release
 @blueprint.query(Nothing)
 @blueprint.body(LinkBody)
-def post_link(_query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
+def create_link(_query: dict[str, Any], body: dict[str, Any], release: Release) -> Response:
     """Make a link: a URL that shows one image, mask, frame or video of this release to whoever has it.
 
     For a browser, or a colleague without a key. It is good for a time, for just that resource and those parameters, and
