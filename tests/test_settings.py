@@ -341,7 +341,7 @@ def test_the_readme_names_no_setting_that_does_not_exist() -> None:
     "origins", ["null", "https://a.example/", "https://A.example", "a.example", "*.example", "https://a.example, null"]
 )
 def test_what_no_browser_sends_is_no_origin(origins: str) -> None:
-    with pytest.raises(SettingsError, match="GYGO_CORS_ORIGINS: .* is not an origin"):
+    with pytest.raises(SettingsError, match=r"GYGO_CORS_ORIGINS: .* is not an origin"):
         read(GYGO_CORS_ORIGINS=origins)
 
 
