@@ -357,3 +357,16 @@ def test_the_readme_has_the_setting_in_its_table(setting: SettingDescription) ->
 def test_the_readme_names_no_setting_that_does_not_exist() -> None:
     known = {setting.variable for setting in describe_settings()} | {"GYGO_VOS_SAMPLES", "GYGO_API_KEY"}
     assert set(re.findall(r"\bGYGO_[A-Z0-9_]+", (REPOSITORY / "README.md").read_text())) <= known
+
+
+@pytest.mark.parametrize(
+    "origins", ["null", "https://a.example/", "https://A.example", "a.example", "*.example", "https://a.example, null"]
+)
+def test_what_no_browser_sends_is_no_origin(origins: str) -> None:
+    with pytest.raises(SettingsError, match=r"GYGO_CORS_ORIGINS: .* is not an origin"):
+        read(GYGO_CORS_ORIGINS=origins)
+
+
+def test_origins_are_taken_as_browsers_write_them() -> None:
+    read_origins = read(GYGO_CORS_ORIGINS="https://a.example, http://localhost:3000,http://[::1]:8080").cors_origins
+    assert read_origins == ("https://a.example", "http://localhost:3000", "http://[::1]:8080")
