@@ -16,7 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from gygo_server.access.addresses import TrustedProxies
 from gygo_server.errors import SettingsError
+from gygo_server.limits.rate import Rate
 from gygo_server.settings import SettingDescription, Settings, describe_settings
 from gygo_server.store.bucket import S3Settings
 
@@ -60,6 +62,12 @@ DEFAULTS: dict[str, Any] = {
     "GYGO_KEY_REFRESH_SECONDS": 10.0,
     "GYGO_LINK_SECRETS": (),
     "GYGO_LINK_MAX_SECONDS": 30 * 86400,
+    "GYGO_RATE_ANONYMOUS": Rate(6000, 60),
+    "GYGO_RATE_KEY": Rate(60000, 60),
+    "GYGO_QUOTA_ANONYMOUS": None,
+    "GYGO_QUOTA_KEY": None,
+    "GYGO_REDIS_URL": None,
+    "GYGO_TRUSTED_PROXIES": TrustedProxies(),
     "GYGO_PUBLIC_URL": None,
     "GYGO_WEBHOOK_NETWORKS": (),
     "GYGO_ANSWERS_BYTES": 64 * 10**6,
@@ -93,8 +101,12 @@ LIMITS: dict[str, tuple[float, float]] = {
     "GYGO_AUDIT_SECONDS": (0.1, 3600),
 }
 
+RATES = ("GYGO_RATE_ANONYMOUS", "GYGO_RATE_KEY")
+QUOTAS = ("GYGO_QUOTA_ANONYMOUS", "GYGO_QUOTA_KEY")
 SIZES = ("GYGO_CACHE_BYTES", "GYGO_CATALOGUE_CACHE_BYTES", "GYGO_ANSWERS_BYTES")
 ADDRESSES = ("GYGO_S3_ENDPOINT", "GYGO_S3_PUBLIC_ENDPOINT", "GYGO_PUBLIC_URL")
+
+REDIS_URLS = ("redis://localhost", "rediss://user:p%40ss@redis.example.org:6380/3", "unix:///run/redis.sock?db=1")
 
 GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_BUCKET", "abc", "abc"),
@@ -130,6 +142,12 @@ GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_LOG_REQUESTS", "1", True),
     *(("GYGO_AUDIT", text, text) for text in ("none", "stdout", "bucket", "file:/var/log/gygo audit.jsonl")),
     ("GYGO_AUDIT_ANONYMOUS", "false", False),
+    *((variable, " 100/second ", Rate(100, 1)) for variable in RATES),
+    *((variable, "none", None) for variable in (*RATES, *QUOTAS)),
+    *((variable, "10GB", 10**10) for variable in QUOTAS),
+    *((variable, "0", 0) for variable in QUOTAS),
+    *(("GYGO_REDIS_URL", url, url) for url in REDIS_URLS),
+    ("GYGO_TRUSTED_PROXIES", "unix, 10.0.0.0/8 ,::1", TrustedProxies(["unix", "10.0.0.0/8", "::1"])),
     *((variable, str(bound), bound) for variable, bounds in LIMITS.items() for bound in bounds),
 ]
 
@@ -175,6 +193,13 @@ BAD: list[tuple[str, str]] = [
     *((variable, "0") for variable, (least, _) in LIMITS.items() if least > 0),
     *(("GYGO_URL_MAX_SECONDS", text) for text in ("many", "0", "59", "604801", "3599")),
     ("GYGO_CLOUDFRONT_URL", "d111.cloudfront.net"),
+    *((variable, text) for variable in RATES for text in ("6000", "0/minute", "many/minute", "6000/week", "None")),
+    *((variable, text) for variable in QUOTAS for text in ("-1", "much", "1.5GB")),
+    *(
+        ("GYGO_REDIS_URL", text)
+        for text in ("localhost:6379", "http://localhost", "redis://", "redis://a:b", "unix://")
+    ),
+    *(("GYGO_TRUSTED_PROXIES", text) for text in ("proxy", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.1;10.0.0.2")),
     *((variable, str(most + 1)) for variable, (_, most) in LIMITS.items()),
     *((variable, "2.5") for variable in LIMITS if isinstance(DEFAULTS[variable], int)),
 ]
@@ -258,6 +283,17 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(variable: str) -> 
         read(**{variable: "http://user:hunter2@s3.example.org"})
     assert variable in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@:nonsense", "redis://:hunter2@host:port", "http://:hunter2@host"])
+def test_the_password_of_redis_is_not_told_when_its_address_is_wrong(url: str) -> None:
+    with pytest.raises(SettingsError, match="GYGO_REDIS_URL") as caught:
+        read(GYGO_REDIS_URL=url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_of_redis_is_not_shown() -> None:
+    assert "hunter2" not in repr(read(GYGO_REDIS_URL="redis://:hunter2@localhost"))
 
 
 def test_the_store_gets_its_own_settings() -> None:

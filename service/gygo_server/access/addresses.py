@@ -83,7 +83,6 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
 
-@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What is taken for one client: an IPv4 address, or the /64 of an IPv6 address; all by unix sockets together."""
     read = _read(address)

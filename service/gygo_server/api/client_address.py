@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import cast
 
 import structlog
-from flask import g, request
+from flask import request
 
 from gygo_server.access.addresses import UNIX
 from gygo_server.api.services import services
@@ -21,14 +20,8 @@ WARNING_SECONDS = 3600.0
 
 def client_address() -> str:
     """Whose request the current one is: an IPv4 or IPv6 address, or `unix`."""
-    if "client_address" not in g:
-        g.client_address = _client_address()
-    return cast(str, g.client_address)
-
-
-def _client_address() -> str:
-    peer, forwarded = request.environ.get("REMOTE_ADDR", ""), request.environ.get("HTTP_X_FORWARDED_FOR")
-    proxies = services().settings.trusted_proxies
+    environ, proxies = request.environ, services().settings.trusted_proxies
+    peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR")
     if forwarded is not None and not proxies.trusts(peer):
         _warning.write(peer or UNIX)
     return proxies.client(peer, forwarded)

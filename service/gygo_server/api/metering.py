@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
@@ -12,7 +13,7 @@ from gygo_server.api.callers import caller, linked
 from gygo_server.api.client_address import client_address
 from gygo_server.api.costs import COSTS
 from gygo_server.api.sent_bytes import count_sent
-from gygo_server.api.services import services
+from gygo_server.api.services import EXTENSION, Services
 from gygo_server.errors import KeyRefusedError, LinkRefusedError
 from gygo_server.limits.bill import Bill, Kind
 from gygo_server.limits.counters import ADDRESS, Account
@@ -29,7 +30,7 @@ COUNTED_FROM = 256 << 10
 
 def register(app: Flask) -> None:
     """Ask for room before each request of ``app``."""
-    app.before_request(_admit)
+    app.before_request(_Admission(app.extensions[EXTENSION]))
 
 
 def expect(size: int, urls: int = 0) -> None:
@@ -97,39 +98,44 @@ class Metered:
         return count_sent(body, environ, length, lambda sent, _cut: bill.ended(code, sent))
 
 
-def _admit() -> None:
-    """Raises LimitError when the caller has no room for the least that the current request costs."""
-    kind = COSTS.get(request.endpoint or "", Kind.DOCUMENT)
-    if kind is Kind.FREE or request.method == "OPTIONS":
-        return
-    refusal: KeyRefusedError | LinkRefusedError | None = None
-    account = _of_address()
-    if request.endpoint is not None:  # else there is nothing there, whoever asks
-        try:
-            account = _of_caller(account)
-        except (KeyRefusedError, LinkRefusedError) as error:
-            refusal = error
-    if account.rate is not None or account.quota is not None:
-        bill = Bill(services().counters, account, kind, head=request.method == "HEAD")
-        request.environ[_BILL] = bill
-        bill.admit(perhaps_nothing="HTTP_IF_NONE_MATCH" in request.environ)
-    if refusal is not None:
-        raise refusal
+class _Admission:
+    """What is asked before each request of an application: whom it is charged to, and whether they have room."""
 
+    def __init__(self, application: Services) -> None:
+        self._settings = application.settings
+        self._counters = application.counters
+        self._of_address = lru_cache(maxsize=4096)(self._account_of_address)
 
-def _of_address() -> Account:
-    settings = services().settings
-    name = ADDRESS + network_of(client_address())
-    return Account(name, settings.rate_anonymous, name, settings.quota_anonymous)
+    def __call__(self) -> None:
+        """Raises LimitError when the caller has no room for the least that the current request costs."""
+        environ, endpoint = request.environ, request.endpoint
+        kind, method = COSTS.get(endpoint or "", Kind.DOCUMENT), environ["REQUEST_METHOD"]
+        if kind is Kind.FREE or method == "OPTIONS":
+            return
+        refusal: KeyRefusedError | LinkRefusedError | None = None
+        account = self._of_address(client_address())
+        if endpoint is not None:  # else there is nothing there, whoever asks
+            try:
+                account = self._of_caller(account)
+            except (KeyRefusedError, LinkRefusedError) as error:
+                refusal = error
+        if account.rate is not None or account.quota is not None:
+            environ[_BILL] = bill = Bill(self._counters, account, kind, head=method == "HEAD")
+            bill.admit(perhaps_nothing="HTTP_IF_NONE_MATCH" in environ)
+        if refusal is not None:
+            raise refusal
 
+    def _account_of_address(self, address: str) -> Account:
+        name = ADDRESS + network_of(address)
+        return Account(name, self._settings.rate_anonymous, name, self._settings.quota_anonymous)
 
-def _of_caller(address: Account) -> Account:
-    """The key's; for who comes by a link its bytes are the key's, but a page that shows many links does not stop it."""
-    key, settings = caller().key, services().settings
-    if key is None:
-        return address
-    name = f"key {key.id}"
-    quota = settings.quota_key if key.quota_bytes is None else key.quota_bytes
-    if linked():
-        return Account(address.name, address.rate, name, quota)
-    return Account(name, settings.rate_key if key.rate is None else parse_rate(key.rate), name, quota)
+    def _of_caller(self, address: Account) -> Account:
+        """The key's; for who comes by a link its bytes are the key's, but a page of many links does not stop it."""
+        key, settings = caller().key, self._settings
+        if key is None:
+            return address
+        name = f"key {key.id}"
+        quota = settings.quota_key if key.quota_bytes is None else key.quota_bytes
+        if linked():
+            return Account(address.name, address.rate, name, quota)
+        return Account(name, settings.rate_key if key.rate is None else parse_rate(key.rate), name, quota)

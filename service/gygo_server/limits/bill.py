@@ -14,19 +14,18 @@ LIST_URLS = 100
 
 
 class Kind(Enum):
-    """A kind of answer, by what it costs: so many units, or (a batch) by its bytes."""
+    """A kind of answer, by what it costs: so many units at ``least``, or (a batch) more ``by_bytes``."""
 
-    FREE = 0
-    DOCUMENT = 1
-    PICTURE = 2
-    DERIVED = 10
-    CLIP = 5
-    BATCH = "a unit a MiB"
+    FREE = (0, False)
+    DOCUMENT = (1, False)
+    PICTURE = (2, False)
+    DERIVED = (10, False)
+    CLIP = (5, False)
+    BATCH = (1, True)
 
-    @property
-    def least(self) -> int:
-        """What such an answer costs at least."""
-        return self.value if isinstance(self.value, int) else 1
+    def __init__(self, least: int, by_bytes: bool) -> None:
+        self.least = least
+        self.by_bytes = by_bytes
 
 
 def cost_of(kind: Kind, *, head: bool, status: int, sent: int, urls: int) -> int:
@@ -38,8 +37,8 @@ def cost_of(kind: Kind, *, head: bool, status: int, sent: int, urls: int) -> int
         return 1
     if status >= 300:
         return max(1, -(-urls // LIST_URLS))
-    by_bytes = -(-sent // BATCH_BYTES) if kind is Kind.BATCH else 0
-    return max(kind.least, by_bytes, -(-urls // LIST_URLS))
+    by_bytes = -(-sent // BATCH_BYTES) if kind.by_bytes else 0
+    return max(kind.least, by_bytes, -(-urls // LIST_URLS)) if by_bytes or urls else kind.least
 
 
 class Bill:
