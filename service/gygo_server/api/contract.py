@@ -95,7 +95,7 @@ _HEADERS_OF_STATUS = {
     "307": (("Location", True),),
     "401": (("WWW-Authenticate", True),),
     "416": (("Content-Range", True),),
-    "429": (("Retry-After", True), ("RateLimit", False), ("RateLimit-Policy", False)),
+    "429": (("Retry-After", True),),
     "503": (("Retry-After", True),),
 }
 
@@ -250,6 +250,8 @@ def _may_answer(code: str, path: str, operation: Document) -> bool:
 def _headers(operation: Document, status: str) -> Iterator[tuple[str, bool]]:
     """Headers of an answer of this status, and whether every one has it."""
     always = [("X-Request-Id", True), ("Cache-Control", True)]
+    if operation["operationId"] not in {"get_health", "get_readiness"}:  # which are free
+        always += [("RateLimit", False), ("RateLimit-Policy", False)]
     gone = operation.get("deprecated", False)
     if gone or any(parameter.get("deprecated") for parameter in operation["parameters"]):
         always += [("Deprecation", gone), ("Sunset", gone)]
