@@ -51,16 +51,23 @@ def questions() -> Iterator[Question]:
     for path, operations in DOCUMENT["paths"].items():
         if not path.startswith("/v1/"):
             continue
-        shared = operations.get("parameters", [])
         for method, operation in operations.items():
             if method not in {"get", "post", "put", "patch", "delete"}:
                 continue
             body = _body(operation)
             yield Question(method.upper(), path, "", body)
-            for parameter in [*shared, *operation.get("parameters", [])]:
+            for parameter in map(_resolved, operation["parameters"]):
                 if parameter["in"] == "query":
-                    for value in parameter.get("schema", {}).get("enum", []):
+                    for value in _resolved(parameter["schema"]).get("enum", []):
                         yield Question(method.upper(), path, urlencode({parameter["name"]: value}), body)
+
+
+def _resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """What a part of the document stands for."""
+    while "$ref" in part:
+        _, kind, name = part["$ref"].removeprefix("#/").split("/")
+        part = DOCUMENT["components"][kind][name]
+    return part
 
 
 def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,12 +77,12 @@ def _body(operation: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _made(schema: dict[str, Any]) -> Any:
-    while "$ref" in schema:
-        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    schema = _resolved(schema)
     return {name: _value(name, schema["properties"][name]) for name in schema.get("required", [])}
 
 
 def _value(name: str, schema: dict[str, Any]) -> Any:
+    schema = _resolved(schema)
     known = {"video": COMMON, "url": f"videos/{PATH['video']}/frames/1/image", "start": 0, "length": 2}
     if name in known:
         return known[name]
@@ -196,7 +203,7 @@ def comparable() -> list[Question]:
         if not question.query
         and any(
             each["name"] == "changed_since"
-            for each in DOCUMENT["paths"][question.path][question.method.lower()].get("parameters", [])
+            for each in map(_resolved, DOCUMENT["paths"][question.path][question.method.lower()]["parameters"])
         )
     ]
 
