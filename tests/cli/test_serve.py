@@ -28,7 +28,7 @@ def free_port() -> int:
 def test_help_names_the_commands(gygo_server: Command) -> None:
     done = gygo_server("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("demo", "ingest", "releases", "serve"):
+    for command in ("audit", "demo", "ingest", "releases", "serve"):
         assert f"\n  {command} " in done.stdout
 
 

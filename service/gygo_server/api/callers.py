@@ -60,7 +60,8 @@ def caller() -> Caller:
     """
     if "caller" not in g:
         g.caller = _by_link(request.environ[LINK]) if linked() else _by_key(request.headers.get("Authorization"))
-        note(key=g.caller.key)
+        if g.caller.key is not None:
+            note(key=g.caller.key)
     return cast(Caller, g.caller)
 
 
