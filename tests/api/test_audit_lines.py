@@ -340,7 +340,7 @@ def test_a_tar_of_clips_tells_frames_and_bytes_of_each_video(audited: Audited) -
         {"video": "b", "start": 1, "length": 1},
     ]
     answer, (line,) = audited.ask(f"{RELEASE}/clips", method="POST", body={"clips": asked})
-    assert (answer.status, line["event"], line["operation"]) == (200, "answer", "post_clips")
+    assert (answer.status, line["event"], line["operation"]) == (200, "answer", "get_clips")
     assert set(line) == ANSWER | {"frames", "videos"}
     assert [(each["id"], each["resolution"], each["frames"]) for each in line["videos"]] == [
         ("b", "480p", 3),

@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "length and chunks": (head("Content-Length: 5", "Transfer-Encoding: chunked"), 400, "length"),
     "chunks of 1.0": (head("Transfer-Encoding: chunked", first="GET / HTTP/1.0"), 400, "length"),
     "chunks twice": (head("Transfer-Encoding: chunked, chunked"), 400, "length"),
-    "coding": (head("Transfer-Encoding: braille"), 501, "chunked"),
+    "coding": (head("Transfer-Encoding: braille"), 400, "chunked"),
     "expectation": (head("Expect: a miracle"), 417, "100-continue"),
 }
 

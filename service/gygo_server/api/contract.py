@@ -176,7 +176,7 @@ def _refer_to_path_parameters(path: str, item: Document) -> None:
 def _complete_operation(path: str, operation: Document) -> None:
     responses = operation["responses"]
     below_v1 = path.startswith("/v1/")
-    for added in (400, 401, 403, 429, 500) if below_v1 else (400, 500):
+    for added in (400, 401, 403, 414, 429, 500) if below_v1 else (400, 500):
         problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
         responses[str(added)] = {"description": MEANINGS[added].text, "content": {MIMETYPE: problem}}
     if not below_v1:

@@ -50,6 +50,7 @@ MEANINGS = {
     410: Meaning("The release was withdrawn.", ("release-withdrawn",)),
     412: Meaning("The answer is not the one that `If-Match` names.", ("precondition-failed",)),
     413: Meaning("The question is too long.", ("request-entity-too-large",)),
+    414: Meaning("The URL is too long.", ("request-uri-too-long",)),
     415: Meaning("The question is not sent as JSON.", ("unsupported-media-type",)),
     416: Meaning("The range lies outside of the file.", ("range-not-satisfiable",)),
     422: Meaning("A parameter is wrong or unknown; `errors` names it.", ("invalid-request",)),

@@ -122,18 +122,22 @@ class ClientSocket(socket.socket):
                 sent += self.send(rest[sent:], flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send ``count`` bytes of a file from ``offset`` by sendfile(2); how many were sent. Raises as `send`."""
+        """Send ``count`` bytes of a file from ``offset`` by sendfile(2); how many were sent. Raises as `send`, and leaves
+        the file after the last byte that was sent, as Python's does."""
         stop = offset + (os.fstat(file.fileno()).st_size - offset if count is None else count)
         at = offset
-        while at < stop:
-            try:
-                sent = os.sendfile(self.fileno(), file.fileno(), at, stop - at)
-            except BlockingIOError:
-                self._wait_to_write()
-                continue
-            if not sent:
-                break
-            at += sent
+        try:
+            while at < stop:
+                try:
+                    sent = os.sendfile(self.fileno(), file.fileno(), at, stop - at)
+                except BlockingIOError:
+                    self._wait_to_write()
+                    continue
+                if not sent:
+                    break
+                at += sent
+        finally:
+            file.seek(at)
         return at - offset
 
     def _wait_to_read(self) -> None:

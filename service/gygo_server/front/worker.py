@@ -34,7 +34,7 @@ REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
         ),
     ),
     (errors.ExpectationFailed, Refusal(417, "the only expectation that is met is 100-continue")),
-    (errors.UnsupportedTransferCoding, Refusal(501, "the only transfer coding that is understood is chunked")),
+    (errors.UnsupportedTransferCoding, Refusal(400, "the only transfer coding that is understood is chunked")),
     (errors.InvalidRequestMethod, Refusal(400, "the request's method is not a word in capital letters")),
     (errors.InvalidHTTPVersion, Refusal(400, "the request's version is not HTTP/1.0 or HTTP/1.1")),
     (
