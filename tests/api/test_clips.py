@@ -265,7 +265,7 @@ def test_latest_leads_to_the_release(api: CheckedClient) -> None:
         (f"{R1}/videos/%ED%A0%80/clip", "video"),
         (f"{R1}/videos/bare%00/clip", "video"),
         (f"{R1}/videos/BARE/clip", "video"),
-        (f"{R1}/videos/{'v' * 6000}/clip", "video"),
+        (f"{R1}/videos/{'v' * 3000}/clip", "video"),
         (f"{R1}/videos/bare/clip?resolution=original", "resolution"),
         (f"{R1}/videos/bare/clip?resolution=%0d%0aSet-Cookie:%20a=b", "resolution"),
     ],

@@ -122,8 +122,10 @@ class ClientSocket(socket.socket):
                 sent += self.send(rest[sent:], flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send ``count`` bytes of a file from ``offset`` by sendfile(2); how many were sent. Raises as `send`, and leaves
-        the file after the last byte that was sent, as Python's does."""
+        """Send ``count`` bytes of a file from ``offset`` by sendfile(2); how many were sent. Raises as `send`.
+
+        The file is left after the last byte that was sent, as by Python's own.
+        """
         stop = offset + (os.fstat(file.fileno()).st_size - offset if count is None else count)
         at = offset
         try:
