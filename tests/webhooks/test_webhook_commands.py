@@ -157,7 +157,7 @@ def test_a_secret_is_shown_once(command: Command, hooks: Bucket, receiver: Start
     assert all(said[:4])
     assert "whsec" not in "".join(said)
     assert there.url in said[2]
-    rotated = command("webhooks", "rotate", hook, "--overlap", "0")
+    rotated = command("webhooks", "rotate", hook, "--overlap", "0s")
     assert re.fullmatch(r"whsec_\S+\n", rotated.stdout)
     assert rotated.stdout != done.stdout
     assert (command("webhooks", "remove", hook).returncode, command("webhooks", "remove", hook).returncode) == (0, 1)

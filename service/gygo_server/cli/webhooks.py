@@ -13,6 +13,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from gygo_server.cli.types import DurationType
 from gygo_server.errors import GygoError, KeyRefusedError, StoreError
 from gygo_server.ingest.publication import require_unicode
 from gygo_server.model import time_text
@@ -151,15 +152,14 @@ def disable_webhook(hook_id: str) -> None:
 @click.argument("hook_id", metavar="ID")
 @click.option(
     "--overlap",
-    type=click.FloatRange(0, 24 * 366),
-    default=24.0,
+    type=DurationType(),
+    default="24h",
     show_default=True,
-    metavar="HOURS",
-    help="How long the old secret signs too.",
+    help="How long the old secret signs too: 12h, 7d; 0s: no longer.",
 )
-def rotate_webhook(hook_id: str, overlap: float) -> None:
+def rotate_webhook(hook_id: str, overlap: timedelta) -> None:
     """Give webhook ID a new signing secret. Prints it; it is not shown again."""
-    hook, secret = registry.rotate_secret(Bucket(Settings.from_env().s3), hook_id, timedelta(hours=overlap))
+    hook, secret = registry.rotate_secret(Bucket(Settings.from_env().s3), hook_id, overlap)
     _tell(hook, secret)
 
 
