@@ -157,10 +157,10 @@ def time_of(text: str) -> datetime:
     """
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return found.astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is no date or time such as 2026-12-01 or 2026-12-01T09:00:00Z") from None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return found.astimezone(UTC).replace(microsecond=0)
 
 
 def time_text(time: datetime) -> str:

@@ -68,6 +68,8 @@ GOOD: dict[str, Any] = json.loads(
         {"scopes": ["a=everything"]},
         {"scopes": "a=read"},
         {"expires_at": "soon"},
+        {"expires_at": "9999-12-31T23:59:59-01:00"},
+        {"created_at": "0001-01-01T00:00:00+01:00"},
         {"revoked_at": 5},
         {"quota_bytes": -1},
         {"quota_bytes": "many"},
@@ -92,3 +94,9 @@ def test_a_key_without_a_field_is_refused(name: str) -> None:
 def test_what_is_no_key_is_refused(content: bytes) -> None:
     with pytest.raises(CorruptObjectError):
         key_file.decode(content, "abc0123xyz")
+
+
+def test_a_revoked_key_is_refused_whatever_the_clock_of_who_revoked_it_said() -> None:
+    ahead = datetime(2100, 1, 1, tzinfo=UTC)
+    key = ApiKey("abc0123xyz", "Someone", (), (), datetime(2026, 1, 1, tzinfo=UTC), revoked_at=ahead)
+    assert key.why_not(datetime(2026, 6, 1, tzinfo=UTC))

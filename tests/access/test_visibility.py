@@ -43,7 +43,16 @@ def test_an_embargo_ends_at_a_time_in_utc(text: str, until: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Public", "secret", "embargoed", "embargoed until", "embargoed until tomorrow", "public until 2026-12-01"],
+    [
+        "",
+        "Public",
+        "secret",
+        "embargoed",
+        "embargoed until",
+        "embargoed until tomorrow",
+        "embargoed until 0001-01-01T00:00:00+01:00",
+        "public until 2026-12-01",
+    ],
 )
 def test_what_is_no_visibility_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="2026-12-01"):

@@ -301,6 +301,8 @@ def test_commands_name_what_is_wrong(running: Running) -> None:
         (["--owner", "", "--scope", "d"], "printable characters"),
         (["--owner", "two\nlines"], "printable characters"),
         (["--owner", "A", "--expires", "soon"], "no date or time"),
+        (["--owner", "A", "--expires", "9999-12-31T23:59:59-01:00"], "no date or time"),
+        (["--owner", "A", "--expires", "999999w"], "a hundred years"),
         (["--owner", "A", "--quota-bytes", "-1"], "not a size"),
         (["--owner", "A", "--rate", "fast"], "rate"),
         ([], "--owner"),

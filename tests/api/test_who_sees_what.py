@@ -6,13 +6,14 @@ fails if nobody says with what.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from guarded_releases import CALLERS, COMMON, DATASETS, RELEASES, Asked, Guard, access, leaks, own_video
@@ -262,6 +263,27 @@ def test_a_cursor_from_a_release_that_one_may_not_see_opens_nothing(guard: Guard
     following = json.loads(page.text)["next"].partition(guard.service.url)[2]
     assert guard.send("GET", following, guard.guarded.headers("partner")).status == 200
     assert guard.send("GET", following, {}).status == 404
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_pages_of_changes_say_nothing_of_releases_in_between(guard: Guard, caller: str) -> None:
+    """A video that is gone went in some release, which the caller may not see: neither order nor cursors tell."""
+    path = "/v1/datasets/xx-shown/releases/zz-ripe/changes?changed_since=zz-open&limit=1"
+    listed, told = [], guard.send("GET", path, guard.guarded.headers(caller))
+    while True:
+        page = json.loads(told.text)
+        listed += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        told = guard.send("GET", page["next"].partition(guard.service.url)[2], guard.guarded.headers(caller))
+        state = base64.urlsafe_b64decode(parse_qs(urlsplit(page["next"]).query)["cursor"][0] + "==")
+        assert json.loads(state)[1:] in ([numbers_of(state), ""], [0, listed[-1]])
+    assert [each for each in listed if each == own_video("zz-open")] == [own_video("zz-open")]
+    assert {own_video(each) for each in ("zz-members", "zz-coming", "zz-secret")}.isdisjoint(listed)
+
+
+def numbers_of(state: bytes) -> int:
+    return int(json.loads(state)[1])
 
 
 def test_the_guarded_bucket_is_whole(guard: Guard, tmp_path: Path) -> None:

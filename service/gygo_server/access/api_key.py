@@ -88,7 +88,7 @@ class ApiKey:
 
     def why_not(self, at: datetime) -> str | None:
         """Why it is not good at this time; None when it is."""
-        if self.revoked_at is not None and at >= self.revoked_at:
+        if self.revoked_at is not None:  # whatever the clock of who revoked it said
             return f"the key was revoked at {time_text(self.revoked_at)}"
         if self.expires_at is not None and at >= self.expires_at:
             return f"the key expired at {time_text(self.expires_at)}"

@@ -81,16 +81,6 @@ class _Rate(fields.Field[str]):
         return str(value)
 
 
-class _RateText(fields.String):
-    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *more, **kwargs)
-        try:
-            parse_rate(text)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-        return text
-
-
 def _text() -> fields.String:
     return fields.String(required=True, validate=validate.Length(1, 1024))
 

@@ -56,7 +56,8 @@ class AnswerCache:
 
 def question_etag(digest: str, base_url: str) -> str:
     """The entity tag of the answer to the current request's question, put to what has this digest."""
-    question = f"{__version__}\0{digest}\0{base_url}\0{request.full_path}"
+    query = request.query_string.decode("latin-1")
+    question = f"{__version__}\0{digest}\0{base_url}\0{request.path}\0{query}"
     return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

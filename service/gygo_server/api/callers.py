@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from flask import g, request
 
@@ -109,6 +109,6 @@ def may_be_linked(view: View) -> View:
 
 
 def resource() -> str:
-    """What the current request asks for: its path, as it is after decoding, and its query, as it came."""
-    query = request.query_string.decode("latin-1")
-    return f"{request.path}?{query}" if query else request.path
+    """What the current request asks for: its path, encoded in one way, and its query, as it came."""
+    path, query = quote(request.path, safe="/:"), request.query_string.decode("latin-1")
+    return f"{path}?{query}" if query else path

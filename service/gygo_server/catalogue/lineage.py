@@ -90,4 +90,4 @@ AND NOT EXISTS (SELECT 1 FROM past WHERE id = v.id AND first <= :at AND last >= 
 """
 
 #: The videos that were in the release at `:at` and are in this one no more, in the order they went.
-GONE = "SELECT last, id FROM past WHERE last >= :at AND first <= :at AND gone"
+GONE = "SELECT id FROM past WHERE last >= :at AND first <= :at AND gone"

@@ -225,7 +225,7 @@ class Catalogue:
         if kind != "removed" and not gone:
             found = self._changed(since, kind, last, limit)
         if len(found) < limit and kind in (None, "removed"):
-            found += self._removed(since, (last, gone) if gone else (-1, ""), limit - len(found))
+            found += self._removed(since, gone, limit - len(found))
         return found
 
     def _changed(self, since: str, kind: str | None, after: int, limit: int) -> list[Change]:
@@ -237,12 +237,13 @@ class Catalogue:
         )
         return [Change((n, ""), video, "added" if n in added else "changed") for n, video in rows]
 
-    def _removed(self, since: str, after: tuple[int, str], limit: int) -> list[Change]:
+    def _removed(self, since: str, after: str, limit: int) -> list[Change]:
+        # By their ids alone: when they went says something of releases that not everybody may see.
         rows = self._db.rows(
-            f"{GONE} AND (last, id) > (:last, :id) ORDER BY last, id LIMIT :limit",
-            {"at": self.lineage[since], "last": after[0], "id": after[1], "limit": limit},
+            f"{GONE} AND id > :id ORDER BY id LIMIT :limit",
+            {"at": self.lineage[since], "id": after, "limit": limit},
         )
-        return [Change((last, video), video, "removed") for last, video in rows]
+        return [Change((0, video), video, "removed") for (video,) in rows]
 
     # Archives and frames
 

@@ -15,6 +15,7 @@ from gygo_server.settings import size_of
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_LONGEST = timedelta(days=36525)
 _PLACE = re.compile(rf"({SLUG.pattern})(?::({SLUG.pattern}))?")
 
 
@@ -65,7 +66,10 @@ class DurationType(click.ParamType[timedelta]):
         match = _DURATION.fullmatch(value)
         if match is None:
             self.fail(f"{value!r} is no duration such as 12h or 7d", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        if duration > _LONGEST:
+            self.fail(f"{value!r} is more than a hundred years", param, ctx)
+        return duration
 
 
 class TimeType(click.ParamType[datetime]):
