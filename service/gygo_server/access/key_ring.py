@@ -24,10 +24,13 @@ MISS_SECONDS = 0.25
 
 
 class _Known(NamedTuple):
-    """What one reading found: keys by their ids, and the entity tags of their objects. ``at``: when it began."""
+    """What one reading found: keys by their ids (None: the object is spoilt), and the entity tags of their objects.
+
+    ``at``: when it began.
+    """
 
     at: float
-    keys: dict[str, ApiKey]
+    keys: dict[str, ApiKey | None]
     etags: dict[str, str | None]
 
 
@@ -88,7 +91,7 @@ class KeyRing:
 
     def _read(self, known: _Known | None) -> _Known:
         began = time.monotonic()
-        found: dict[str, ApiKey] = {}
+        found: dict[str, ApiKey | None] = {}
         etags: dict[str, str | None] = {}
         for entry in self._bucket.entries(keys.API_KEYS):
             key_id = keys.id_of_api_key(entry.key)
@@ -98,11 +101,17 @@ class KeyRing:
                 found[key_id], etags[key_id] = known.keys[key_id], entry.etag
                 continue
             try:
-                found[key_id] = key_file.decode(self._bucket.get(entry.key).content, key_id)
+                found[key_id] = _decode(self._bucket.get(entry.key).content, key_id)
                 etags[key_id] = entry.etag
             except ObjectNotFoundError:
                 continue  # deleted since it was listed
-            except CorruptObjectError as error:
-                # One spoilt file must not stop the other keys; whose it is can no longer be said.
-                log.warning("key not understood", key=key_id, reason=str(error))
         return _Known(began, found, etags)
+
+
+def _decode(content: bytes, key_id: str) -> ApiKey | None:
+    """The key; None when its object is spoilt, which must not stop the others."""
+    try:
+        return key_file.decode(content, key_id)
+    except CorruptObjectError as error:
+        log.warning("key not understood", key=key_id, reason=str(error))
+        return None
