@@ -8,6 +8,7 @@ unless the version was raised: ``tests/api/test_promise.py`` holds every commit 
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 import yaml
@@ -34,8 +35,19 @@ def renew(target: Path, proposed: str) -> list[str]:
     return broken
 
 
-if __name__ == "__main__":
-    for sentence in (found := renew(TARGET, current())):
+def main() -> None:
+    """Renew the promise, or (``--check``) only say whether the code keeps it."""
+    arguments = ArgumentParser(prog="python -m api_spec.promise", description=__doc__.splitlines()[0])
+    arguments.add_argument("--check", action="store_true", help="write nothing: say what would break clients")
+    check = arguments.parse_args().check
+    promised = TARGET.read_text(encoding="utf-8") if TARGET.exists() else current()
+    found = broken_promises(promised, current()) if check else renew(TARGET, current())
+    for sentence in found:
         sys.stderr.write(f"{sentence}\n")
     if found:
         sys.exit(f"{len(found)} changes may break clients: raise the version, or undo them; nothing was written")
+    sys.stdout.write("nothing breaks clients\n" if check else f"{TARGET.name} is what the code says\n")
+
+
+if __name__ == "__main__":
+    main()

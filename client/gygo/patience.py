@@ -16,6 +16,7 @@ from gygo.store_connections import FAILURES
 
 #: Statuses that mean "later".
 LATER = frozenset({429, 500, 502, 503, 504})
+LIMITED = 429
 
 #: Seconds of the first pause, which doubles, and of the longest.
 FIRST_PAUSE = 0.2
@@ -47,11 +48,13 @@ def persist(where: str, attempt: Callable[[], Answer], seconds: float) -> Answer
             if answer.status not in LATER:
                 return answer  # type: ignore[no-any-return]
         left = ends - time.monotonic()
-        if left <= 0:
+        after = 0 if answer is None else _retry_after(answer)
+        # What is over its limit for longer than we wait is told at once.
+        if left <= 0 or (answer is not None and answer.status == LIMITED and after > left):
             if failure is None:
                 return answer  # type: ignore[no-any-return]
             raise UnreachableError(f"{where}: no answer ({type(failure).__name__}), however often tried") from failure
-        wait = max(pause * random.uniform(0.5, 1), 0 if answer is None else _retry_after(answer))  # noqa: S311  # nosec B311 # spreads retries
+        wait = max(pause * random.uniform(0.5, 1), after)  # noqa: S311  # nosec B311 # spreads retries
         time.sleep(min(wait, left))
         pause = min(2 * pause, LONGEST_PAUSE)
 

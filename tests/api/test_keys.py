@@ -133,7 +133,9 @@ def test_a_revoked_key_stops_on_each_worker(running: Running) -> None:
     wait_until(lambda: {each.request("GET", VIDEOS, headers=sent).status for each in connections} == {401}, 10)
     assert "revoked at" in running.refused(token)
     assert "revoked at" in running.refused(token, PUBLIC), "a key that is no longer good is told so everywhere"
-    assert "is revoked" in running.run("keys", "revoke", key.id, "--yes").stderr
+    again = running.run("keys", "revoke", key.id, "--yes")
+    assert again.returncode == 0
+    assert "was revoked at" in again.stdout
     assert "is revoked" in running.run("keys", "rotate", key.id).stderr
 
 
@@ -147,6 +149,7 @@ def test_a_rotated_key_and_the_new_one_are_both_good_for_a_while(running: Runnin
     key, old = running.make("d=read")
     rotated = running.run("keys", "rotate", key.id, "--overlap", "2s", "--json")
     new = json.loads(rotated.stdout)["key"]
+    assert json.loads(rotated.stdout)["old_secret_good_until"]
     assert read_token(new).key_id == key.id  # type: ignore[union-attr]
     wait_until(lambda: running.ask(new).status == 200, 10)
     # However long the command took, the old one ends before the new one was asked for the third time.

@@ -89,6 +89,8 @@ def _target(release: Release, url: str) -> tuple[str, str]:
         InvalidQuestionError: it is nothing of this release.
     """
     own = url_of(release)
+    if "://" in url.partition("?")[0] and not url.startswith(f"{base_url()}/"):
+        raise _wrong(f"not a URL of this service, whose URLs begin with {base_url()}/")
     path, _, query = url.partition("#")[0].removeprefix(base_url()).partition("?")
     if not path.startswith("/"):
         path = f"{urlsplit(own).path}/{path}"

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from gygo_server.audit.reading import Line, Reader, Selection
 from gygo_server.audit.report import BY, Report
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.tables import print_table
 from gygo_server.model import time_of, time_text
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
@@ -142,7 +142,7 @@ def _print_table(report: Report) -> None:
         named = [_shown(row.pop(column)) for column in report.columns]
         table.add_row(*named, *_readable(row).values())
     # Names are shown as they are, also those that look like rich's own "[red]" or ":b:".
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 def _readable(row: dict[str, Any]) -> dict[str, str]:

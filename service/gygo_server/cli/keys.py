@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
-from gygo_server.access.api_key import ApiKey, Scope
+from gygo_server.access.api_key import ANY, ApiKey, Scope
 from gygo_server.access.issuing import Order, create_key, find_key, list_keys, revoke_key, rotate_key
+from gygo_server.cli.tables import print_table
 from gygo_server.cli.types import BytesType, DurationType, RateType, ScopeType, TextType, TimeType
 from gygo_server.errors import CorruptObjectError
+from gygo_server.ingest.datasets import read_dataset
 from gygo_server.model import time_text
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
@@ -42,7 +43,11 @@ def keys() -> None:
 @as_json
 def create(plain: bool, scopes: tuple[Scope, ...], **given: Any) -> None:
     """Make a key, and print it: the only time, as only its hash is kept."""
-    key, token = create_key(_bucket(), Order(scopes=scopes, **given))
+    bucket = _bucket()
+    for dataset in sorted({scope.dataset for scope in scopes} - {ANY}):
+        if read_dataset(bucket, dataset)[0] is None:
+            click.echo(f"warning: there is no dataset {dataset!r} yet", err=True)
+    key, token = create_key(bucket, Order(scopes=scopes, **given))
     _tell(key, token, plain)
 
 
@@ -62,10 +67,12 @@ def list_all(owner: str | None, good: bool, plain: bool) -> None:
     if plain:
         _print_json(rows)
         return
-    table = Table("id", "owner", "scopes", "created", "state")
+    table = Table("id", "owner", "scopes", "rate", "bytes a day", "created", "expires", "state")
     for row in rows:
-        table.add_row(row["id"], row["owner"], " ".join(row["scopes"]), row["created_at"], row["state"])
-    _console().print(table)
+        limits = (row["rate"] or "", f"{row['quota_bytes']:,}" if row["quota_bytes"] is not None else "")
+        times = (row["created_at"], row["expires_at"] or "never")
+        table.add_row(row["id"], row["owner"], " ".join(row["scopes"]), *limits, *times, row["state"])
+    print_table(table)
 
 
 @keys.command("show")
@@ -99,6 +106,9 @@ def revoke(key_id: str, yes: bool) -> None:
     """Take the key with this id back, and every link made with it: within a minute on each replica, and for good."""
     bucket = _bucket()
     key = find_key(bucket, key_id)
+    if key.revoked_at is not None:
+        click.echo(f"key {key.id} of {key.owner} was revoked at {time_text(key.revoked_at)} already")
+        return
     if not yes and not click.confirm(f"revoke key {key.id} of {key.owner} for good?", err=True):
         raise click.ClickException("nothing was revoked")
     revoke_key(bucket, key_id)
@@ -111,8 +121,11 @@ def _tell(key: ApiKey, token: str, plain: bool) -> None:
         _print_json({**_row(key), "key": token})
         return
     click.echo(token)
-    scopes = " ".join(map(str, key.scopes)) or "what is registered"
-    click.echo(f"key {key.id} of {key.owner}: {scopes}; it is shown only now", err=True)
+    scopes = " ".join(map(str, key.scopes)) or "no scope, so what is public or registered"
+    click.echo(f"key {key.id} of {key.owner}: {scopes}. It is shown only now.", err=True)
+    until = _row(key)["old_secret_good_until"]
+    if until:
+        click.echo(f"The one before is good until {until}; --overlap 0s ends it at once.", err=True)
 
 
 def _show(key: ApiKey, plain: bool) -> None:
@@ -125,7 +138,7 @@ def _show(key: ApiKey, plain: bool) -> None:
         shown = "\n".join(value) if isinstance(value, list) else value
         if shown not in {None, ""}:
             table.add_row(name.replace("_", " "), str(shown))
-    _console().print(table)
+    print_table(table)
 
 
 def _row(key: ApiKey) -> dict[str, Any]:
@@ -142,11 +155,6 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "expires_at": time_text(key.expires_at) if key.expires_at else None,
         "old_secret_good_until": time_text(max(old)) if old else None,
     }
-
-
-def _console() -> Console:
-    # Owners are shown as they are, also those that look like rich's own "[red]" or ":b:".
-    return Console(markup=False, emoji=False)
 
 
 def _bucket() -> Bucket:

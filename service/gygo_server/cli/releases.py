@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from gygo_server.cli.progress import ShownProgress
+from gygo_server.cli.tables import print_table
 from gygo_server.cli.types import PlaceType, VisibilityType
 from gygo_server.cli.webhooks import announce
 from gygo_server.errors import CorruptObjectError
@@ -53,10 +53,11 @@ def list_releases(dataset: str | None, plain: bool) -> None:
     if plain:
         _print_json(rows)
         return
-    table = Table("dataset", "release", "published", "state")
+    table = Table("dataset", "release", "published", "state", "dataset's visibility")
     for row in rows:
-        table.add_row(row["dataset"], row["release"], row["published_at"], row["state"])
-    _console().print(table)
+        columns = ("dataset", "release", "published_at", "state", "dataset_visibility")
+        table.add_row(*(row[column] for column in columns))
+    print_table(table)
 
 
 @releases.command("show")
@@ -77,7 +78,7 @@ def show_release(dataset: str, release: str, plain: bool) -> None:
     for name, value in {**row, "title": found.title, **_readable(document)}.items():
         if value is not None:
             table.add_row(name.replace("_", " "), str(value))
-    _console().print(table)
+    print_table(table)
 
 
 @releases.command("verify")
@@ -131,11 +132,6 @@ def set_visibility(place: tuple[str, str | None], visibility: Visibility) -> Non
     name = "/".join(filter(None, place))
     click.echo(f"{name} is {visibility}" + (f", it was {before}" if before != visibility else " already"))
     announce(Settings.from_env())
-
-
-def _console() -> Console:
-    # Names are shown as they are, also those that look like rich's own "[red]" or ":b:".
-    return Console(markup=False, emoji=False)
 
 
 def _bucket() -> Bucket:
