@@ -6,7 +6,7 @@ from typing import Any
 
 from gygo_server.errors import SettingsError
 from gygo_server.front.server_log import ServerLog
-from gygo_server.front.worker import Worker
+from gygo_server.front.worker import ENDING_SECONDS, Worker
 from gygo_server.settings import Settings
 
 try:
@@ -16,12 +16,13 @@ except SettingsError as error:
 
 wsgi_app = "gygo_server.app:create_app()"
 bind = _settings.bind
-worker_class = type("Worker", (Worker,), {"client_seconds": _settings.client_seconds})
+_of_worker = {"client_seconds": _settings.client_seconds, "graceful_seconds": _settings.graceful_seconds}
+worker_class = type("Worker", (Worker,), _of_worker)
 worker_connections = 1000  # of which those without a request make room for others
 workers = _settings.workers
 threads = _settings.threads
 timeout = _settings.worker_timeout
-graceful_timeout = _settings.graceful_seconds
+graceful_timeout = _settings.graceful_seconds + ENDING_SECONDS
 keepalive = 75  # longer than a load balancer's idle time, so that it is not us who hang up first
 # Each worker makes its own application: a live S3 client must not cross a fork.
 preload_app = False

@@ -269,7 +269,10 @@ class _SettingsSchema(Schema):
         validate=validate.Range(0.5, 600),
     )
     graceful_seconds = _setting(
-        fields.Integer, "seconds that requests have to end when the service stops", 30, validate=validate.Range(1, 3600)
+        fields.Integer,
+        "seconds that requests have to end when the service stops, which it has done 4 seconds later",
+        30,
+        validate=validate.Range(1, 3600),
     )
     log_level = _setting(
         fields.String, "least level to log", "info", validate=validate.OneOf(["debug", "info", "warning", "error"])

@@ -250,6 +250,15 @@ def test_what_gives_nothing_is_no_line(audited: Audited) -> None:
         assert audited.ask(path, method="OPTIONS")[1] == []
 
 
+def test_a_preflight_is_answered_and_no_line(audited: Audited) -> None:
+    asked = {"Origin": "https://pages.example", "Access_Control_Request_Method": "GET"}
+    for path in ("/v1/datasets", f"{PRIVATE}/videos", "/nowhere"):
+        answer, lines = audited.ask(path, None, method="OPTIONS", **asked)
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS, POST"
+        assert lines == []
+
+
 # URLs
 
 

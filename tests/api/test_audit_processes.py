@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from clip_trees import Clip, Tree
 from processes import Service, wait_until
+from raw_requests import connect
 from tcp_gate import Gate
 
 from gygo_server.cli.seaweedfs import SeaweedFS
@@ -79,6 +80,30 @@ def test_a_killed_worker_loses_no_line_and_a_stopped_service_sends_all(
     assert in_bucket(store) == Counter([*asked, *asked_of_other])
     assert list((service.cache / "audit").glob("*.jsonl")) == []
     assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_of_an_answer_that_the_end_of_the_service_cuts_is_told_what_went_out(
+    s3: SeaweedFS, store: Bucket, tmp_path: Path, how: signal.Signals
+) -> None:
+    clips = b'{"clips":[' + b",".join([b'{"video":"v","start":0,"length":2}'] * 1000) + b"]}"
+    trail = tmp_path / "audit.jsonl"
+    environment = {
+        "GYGO_BUCKET": BUCKET,
+        "GYGO_S3_ENDPOINT": s3.endpoint,
+        "GYGO_AUDIT": f"file:{trail}",
+        "GYGO_GRACEFUL_SECONDS": "1",
+    }
+    sent = b"POST /v1/datasets/toys/releases/r1/clips HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with Service(tmp_path, environment) as service:
+        with connect(service.port, sent + b"Content-Length: %d\r\n\r\n%s" % (len(clips), clips)) as connection:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            service.process.send_signal(how)
+            wait_until(lambda: trail.read_text() != "", 30)
+            (line,) = (json.loads(line) for line in trail.read_text().splitlines())
+        assert (line["event"], line["operation"], line["cut"]) == ("answer", "get_clips", True)
+        assert line["bytes_sent"] > 0
+        assert "Traceback" not in service.log.read_text()
 
 
 def test_a_store_that_is_away_holds_up_no_request_and_gets_all_lines_later(

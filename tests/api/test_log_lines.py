@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from processes import Service, wait_until
 from raw_requests import ask, connect
 
+from gygo_server.access.token import new_id, new_token
 from gygo_server.api.request_log import _line
 from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.settings import Settings
@@ -79,6 +80,25 @@ def test_at_the_lowest_level_no_library_tells_of_requests(service: Service, s3: 
     written = service.log.read_text()
     for word in (SECRET, s3.secret_key, s3.access_key, "X-Amz-", "botocore", "urllib3", "Traceback"):
         assert word not in written
+
+
+def test_a_key_that_stands_where_it_does_not_belong_is_told_by_its_id_only(service: Service) -> None:
+    token = new_token(new_id())
+    long = "/v1/datasets/" + "x" * 140 + token  # so that a reason is cut off within the key
+    for sent in (
+        f"GET /v1/datasets/{token} HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"GET /v1/datasets/{token[:-1]} HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"GET /v1/datasets HTTP/1.1\r\nHost: a\r\nX-Request-Id: {token}\r\n\r\n",
+        f"GET /v1/datasets HTTP/1.1\r\nHost: a\r\nX-Key {token}\r\n\r\n",
+        f"GET /v1/datasets HTTP/1.1\r\nHost: a\r\nX {token}: y\r\n\r\n",
+        f"GET /v1/datasets {token} HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"GET {long} {token} HTTP/1.1\r\nHost: a\r\n\r\n",
+    ):
+        ask(service.port, sent.encode())
+    wait_until(lambda: service.log.read_text().count(token[:15]) >= 6, 10)
+    written = service.log.read_text().lower()
+    assert token[16:26].lower() not in written
+    assert f"{token[:15]}_..." in written
 
 
 def ask_nothing(service: Service, sent: bytes) -> None:

@@ -170,7 +170,7 @@ def test_a_body_that_comes_steadily_has_the_time_it_needs(strict: Service) -> No
 def test_an_answer_that_nobody_reads_is_cut(strict: Service, sent: bytes) -> None:
     before = len(cut(strict))
     with connect(strict.port, sent) as connection:
-        wait_until(lambda: len(cut(strict)) > before, 20)
+        wait_until(lambda: len(cut(strict)) > before, 60)  # a second for each 320 KiB on their way
         with pytest.raises(ConnectionResetError):
             read_all(connection)
     assert "Traceback" not in strict.log.read_text()
@@ -197,6 +197,28 @@ def test_an_answer_that_is_read_slowly_is_whole(strict: Service, tree: Tree, pat
     assert tree.files["JPEGImages/480p/v/00000.jpg"] in body
 
 
+def test_a_client_that_reads_on_more_slowly_is_not_cut(strict: Service) -> None:
+    """From a large buffer, of which its system tells that it is read only when a sixteenth is free again."""
+    batch = b'{"clips":[' + b",".join([b'{"video":"v","start":0,"length":1}'] * 6) + b"]}"
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        buffer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # what the system gives
+        connection.settimeout(30)
+        connection.connect(("127.0.0.1", strict.port))
+        connection.sendall(POST + b"Content-Length: %d\r\n\r\n%s" % (len(batch), batch))
+        before, received = len(cut(strict)), 0
+        while received < 16 << 20:
+            received += len(connection.recv(1 << 20))
+        slowly, began = 0, time.monotonic()
+        while (seconds := time.monotonic() - began) < 12:  # a sixteenth takes four of them, where one is given
+            slowly += len(connection.recv(max(0, int(buffer / 64 * seconds) - slowly) or 1))
+            time.sleep(0.1)
+        assert len(cut(strict)) == before
+        # All that is left is still to be had: the connection stands.
+        rest = connection.makefile("rb").read(16 << 20)
+        assert len(rest) == 16 << 20
+
+
 def test_a_body_that_no_view_reads_ends_the_connection(strict: Service) -> None:
     with connect(strict.port, get("/healthz", "Content-Length: 1000\r\n")) as connection:
         assert answer_on(connection).status == 200
@@ -207,6 +229,15 @@ def test_a_body_that_no_view_reads_ends_the_connection(strict: Service) -> None:
     ) as connection:
         assert answer_on(connection).status == 200
         assert answer_on(connection).status == 404
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"1\r\n{}\r\n", b"f" * 9000, b"0\r\n" + b"X: y\r\n" * 2000])
+def test_a_malformed_body_that_no_view_reads_ends_the_connection_without_a_second_answer(
+    strict: Service, chunk: bytes
+) -> None:
+    sent = get("/healthz", "Transfer-Encoding: chunked\r\n") + chunk
+    with connect(strict.port, sent + get("/nowhere")) as connection:
+        assert re.findall(rb"HTTP/1\.1 (\d+)", read_all(connection)) == [b"200"]
 
 
 def test_pipelined_requests_are_answered_in_turn(strict: Service) -> None:

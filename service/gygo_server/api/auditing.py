@@ -121,15 +121,15 @@ class AuditedRequests:
 
     def _concerns(self, environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> bool:
         """Whether the answer is one that gives something, or refuses somebody."""
-        asked = environ[_REQUEST]
-        if asked.method in {"HEAD", "OPTIONS"}:
+        # Asked of the environment: what answers before Flask, as a preflight, leaves no request of Flask's.
+        if environ["REQUEST_METHOD"] in {"HEAD", "OPTIONS"} or _REQUEST not in environ:
             return False
         if not (self._anonymous or "claimed" in noted or LINK in environ):
             return False
         if status in REFUSED:
             return True
         given = status in {200, 206} or (status == 307 and _SIGNED in noted)
-        return given and bool(asked.url_rule.rule.startswith("/v1/"))
+        return given and bool(environ[_REQUEST].url_rule.rule.startswith("/v1/"))
 
 
 def _common(environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import orjson
 import structlog
 from flask import request
 
+from gygo_server.audit.line import shorten_keys
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -99,7 +101,7 @@ def _line(event: Any, **_: Any) -> bytes:
         or b"api" in line
     ):
         line = _SECRET.sub(rb"\1[redacted]", line)
-    return line
+    return shorten_keys(line)
 
 
 _RENDER = structlog.processors.JSONRenderer(serializer=_line)

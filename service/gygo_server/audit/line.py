@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-#: An API key (`access/token.py`).
-_KEY = re.compile(b"(gygo_[a-z0-9]{10})_[A-Za-z0-9]{38}")
+#: An API key (`access/token.py`), also a mistyped one, a piece of one, and one that a parser put into capitals.
+_KEY = re.compile(b"(gygo_[a-z0-9]{10})_[a-z0-9]+", re.IGNORECASE)
 
 
 class Event(StrEnum):
@@ -41,9 +41,14 @@ def encode(event: Mapping[str, Any]) -> bytes:
         encoded = b"\xff"
     if not encoded.isascii():
         encoded = json.dumps(event, separators=(",", ":")).encode()
-    if b"gygo_" in encoded:
-        encoded = _KEY.sub(rb"\1_...", encoded)
-    return encoded.replace(b"\x7f", b"\\u007f")
+    return shorten_keys(encoded).replace(b"\x7f", b"\\u007f")
+
+
+def shorten_keys(text: bytes) -> bytes:
+    """The text, with ``gygo_<id>_...`` in place of each API key."""
+    if b"gygo_" in text or b"GYGO_" in text:
+        return _KEY.sub(rb"\1_...", text)
+    return text
 
 
 class Clock:

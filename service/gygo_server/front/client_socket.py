@@ -29,6 +29,13 @@ MAX_HEAD_BYTES = 64 << 10
 #: A request that comes at this pace, in bytes a second, has all the time it needs.
 LEAST_PACE = 16 << 10
 
+#: A client has its time once, and once more for each so many bytes on their way to it: 16 KiB/s at the usual 20 seconds.
+#: Its system tells only now and then that it reads: when a sixteenth of its buffer is free, and that may be 2 MiB.
+MORE_TIME_BYTES = 320 << 10
+
+#: But it has no more than so many seconds.
+MAX_TIME = 600.0
+
 #: Seconds that a thread waits before another one takes its place: most clients need less.
 _GRACE = 0.01
 
@@ -39,7 +46,8 @@ log = structlog.get_logger()
 
 
 class ClientSocket(socket.socket):
-    """An accepted connection. It waits ``seconds`` for a request, and as long for a sign that an answer is read.
+    """An accepted connection. It waits ``seconds`` for a request, and as long for a sign that an answer is read, or
+    longer when much of it is on its way.
 
     The time of a request counts only while we wait for it, and each byte buys what it takes at LEAST_PACE. Whoever
     waits does so within ``waiting``. The socket does not block: waiting is done here, with one system call less for
@@ -156,20 +164,21 @@ class ClientSocket(socket.socket):
             raise RequestTimeout(f"the request did not come within {self._seconds:g} seconds")
 
     def _wait_to_write(self) -> None:
-        """Until there is room, for as long as the client takes something every ``seconds``.
+        """Until there is room, for as long as the client takes something in its time.
 
         There is room when a third of the buffer is free, which a slow client may need minutes for. So it is asked what
         the client has not acknowledged.
         """
-        before = self._unacknowledged()
+        least, since = self._unacknowledged(), time.monotonic()
         while not self._wait(select.POLLOUT, self._seconds):
-            left = self._unacknowledged()
-            if left >= before:
+            left, now = self._unacknowledged(), time.monotonic()
+            if left < least:
+                least, since = left, now
+            elif now - since >= max(self._seconds, min(self._seconds * (1 + left / MORE_TIME_BYTES), MAX_TIME)):
                 log.warning("connection cut", reason="the client does not read its answer", client=self._peer())
                 self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self.close()
                 raise BrokenPipeError(errno.EPIPE, "the client does not read its answer")
-            before = left
 
     def _wait(self, event: int, seconds: float) -> bool:
         poll = select.poll()

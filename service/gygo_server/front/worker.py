@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import errno
 import resource
+import socket
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -63,6 +65,13 @@ _DRAINED_BYTES = 1 << 20
 #: Connections beside those of clients: catalogues, archives, the store.
 _OTHER_DESCRIPTORS = 4096
 
+#: What a worker needs, in seconds, to end when its grace is over: gunicorn's loop looks once a second, and answers
+#: that are cut have CUT_SECONDS. It is killed later than that.
+ENDING_SECONDS = 4
+
+#: Seconds that threads have, when their connections are cut, to close what they were sending.
+CUT_SECONDS = 1.5
+
 log = structlog.get_logger()
 
 
@@ -87,10 +96,12 @@ class Connection(TConn):  # type: ignore[misc]
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker whose clients have ``client_seconds`` to send a request, and to take some of an answer.
 
-    Connections on which nothing happens hold no thread, and make room for new ones when there are too many.
+    Connections on which nothing happens hold no thread, and make room for new ones when there are too many. Requests
+    have ``graceful_seconds`` to end when the worker stops; then they are cut, and tell (audit, limits) what they sent.
     """
 
     client_seconds: float
+    graceful_seconds: int
     tpool: ReplacedThreads
     pending_conns: deque[Connection]
     keepalived_conns: deque[Connection]
@@ -98,13 +109,31 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._without_descriptors = False
+        self._under_way: set[Connection] = set()
 
     def init_process(self) -> None:
+        # gunicorn's own process kills workers after the same setting: theirs is sooner.
+        self.cfg.set("graceful_timeout", self.graceful_seconds)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.worker_connections + _OTHER_DESCRIPTORS
         if soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
         super().init_process()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._cut()
+
+    def _cut(self) -> None:
+        """End the connections under way, so that their threads end the answers, with a line in the audit trail."""
+        for connection in list(self._under_way):
+            with suppress(OSError):  # it has just been closed
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        until = time.monotonic() + CUT_SECONDS
+        while self._under_way and time.monotonic() < until:
+            time.sleep(0.01)
 
     def get_thread_pool(self) -> ReplacedThreads:
         return ReplacedThreads(self.cfg.threads, self.worker_connections)
@@ -145,7 +174,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Connection) -> Any:
         conn.sock.expect_head()
-        kept = super().handle(conn)
+        self._under_way.add(conn)
+        try:
+            kept = super().handle(conn)
+        finally:
+            self._under_way.discard(conn)
         if not kept:
             # Not in the main loop, as gunicorn does: it may take two seconds, in which nobody would be accepted.
             conn.close(graceful=True)
@@ -154,6 +187,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Connection) -> Any:
         conn.sock.expect_body(req.force_close)
         return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        """Whether the connection is good for another request, behind a body that nobody read."""
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except errors.ParseException as error:
+            # The answer is out: a second one would be taken for that of the next request.
+            log.debug("connection ended", reason=f"malformed rest of an answered request: {error}")
+            return False
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
         """Answer with a problem, the way of all other answers: with their headers, and a line in the log."""
