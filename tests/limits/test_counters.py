@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 from redis_servers import RedisServer, free_port
 
 from gygo_server.limits import counters as module
@@ -227,3 +229,38 @@ def test_a_redis_that_is_not_there_is_said_and_counted_without() -> None:
     assert why is not None
     assert "refused" in why
     assert "hunter2" not in why + repr(counters) + repr(vars(counters))
+
+
+def test_a_redis_that_can_only_be_read_cannot_be_used(redis: RedisServer) -> None:
+    counters = SharedCounters(redis.url)
+    assert counters.check() is None
+    with Redis.from_url(redis.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            why = counters.check()
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    assert why is not None
+    assert "replicas" in why
+    assert counters.check() is None
+
+
+def test_a_redis_that_failed_is_left_alone_before_it_is_asked_again(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        waits.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr("gygo_server.limits.shared.time.sleep", sleep)
+    counters, mine = SharedCounters(redis.url), account(Rate(2, 86400))
+    with Redis.from_url(redis.url) as client:
+        client.lpush(f"gygo:rate:{mine.name}", 1)  # what only this account's charges fail at
+    assert [counters.charge(mine, 1, 0).lack for _ in range(3)] == [None, None, Lack.RATE]
+    try:
+        assert waits.wait(30)
+        assert counters.why_local() is not None
+    finally:
+        goes_on.set()

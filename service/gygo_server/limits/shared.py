@@ -84,7 +84,8 @@ class SharedCounters:
     def check(self) -> str | None:
         """Why the server cannot be used now; None when it can."""
         try:
-            self._charge(_PROBE, 0, 0, force=False)
+            # It writes: a replica, or a server without memory, may still be read.
+            self._charge(_PROBE, 1, 1, force=True)
         except FAILURES as error:
             return _why(error)
         return None
@@ -110,6 +111,8 @@ class SharedCounters:
                 self._away = None
 
     def _wait(self) -> None:
+        # Later and not at once: what failed may be a server that the probe finds well.
+        time.sleep(RETRY_SECONDS)
         while self.check() is not None:
             time.sleep(RETRY_SECONDS)
         self._away = None
