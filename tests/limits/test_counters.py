@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -264,3 +265,32 @@ def test_a_redis_that_failed_is_left_alone_before_it_is_asked_again(
         assert counters.why_local() is not None
     finally:
         goes_on.set()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"$-1\r\n",
+        b":5\r\n",
+        b"+OK\r\n",
+        b"*0\r\n",
+        b"*3\r\n:0\r\n$-1\r\n:0\r\n",
+        b"*3\r\n:7\r\n:0\r\n:0\r\n",
+        b"HTTP/1.1 400\r\n",
+    ],
+)
+def test_a_server_that_answers_as_redis_never_does_is_counted_without(reply: bytes) -> None:
+    class Odd(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while head := self.rfile.readline():  # RESP: *<parts>, and for each $<bytes> and these
+                parts = [self.rfile.read(int(self.rfile.readline()[1:]) + 2) for _ in range(int(head[1:]))]
+                self.wfile.write(reply if parts[0].startswith(b"EVAL") else b"+OK\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        counters, mine = SharedCounters(f"redis://127.0.0.1:{server.server_address[1]}/0"), account(Rate(2, 86400))
+        assert [counters.charge(mine, 1, 0).lack for _ in range(3)] == [None, None, Lack.RATE]
+        assert counters.why_local() is not None
+        assert counters.check() is not None
+        counters._redis.close()
+        server.shutdown()

@@ -93,11 +93,14 @@ class SharedCounters:
     def _charge(self, account: Account, cost: int, size: int | None, *, force: bool) -> Level:
         units, seconds = account.rate or (1, 0)
         quota = -1 if account.quota is None else account.quota
-        lack, backlog, used = self._script(
+        answer = self._script(
             [f"gygo:rate:{account.name}", f"gygo:bytes:{day()}:{account.bytes_name}"],
             [seconds * 10**6, units, cost, quota, "" if size is None else size, int(force), DAY_SECONDS],
         )
-        return Level(backlog / 1e6, used, Lack(lack) if lack else None)
+        match answer:
+            case [int(lack), int(backlog), int(used)]:
+                return Level(backlog / 1e6, used, Lack(lack) if lack else None)
+        raise ValueError("the answer is not one of Redis")
 
     def _lose(self, error: Exception) -> None:
         with self._losing:
