@@ -106,7 +106,13 @@ QUOTAS = ("GYGO_QUOTA_ANONYMOUS", "GYGO_QUOTA_KEY")
 SIZES = ("GYGO_CACHE_BYTES", "GYGO_CATALOGUE_CACHE_BYTES", "GYGO_ANSWERS_BYTES")
 ADDRESSES = ("GYGO_S3_ENDPOINT", "GYGO_S3_PUBLIC_ENDPOINT", "GYGO_PUBLIC_URL")
 
-REDIS_URLS = ("redis://localhost", "rediss://user:p%40ss@redis.example.org:6380/3", "unix:///run/redis.sock?db=1")
+REDIS_URLS = (
+    "redis://localhost",
+    "rediss://user:p%40ss@redis.example.org:6380/3",
+    "unix:///run/redis.sock?db=1",
+    "rediss://h?ssl_ca_certs=/f",
+)
+REDIS_PARAMETERS = ("timeout=5", "foo=1", "retry=foo", "retry_on_error=foo", "max_connections=-1", "ssl_ca_certs=/file")
 
 GOOD: list[tuple[str, str, Any]] = [
     ("GYGO_BUCKET", "abc", "abc"),
@@ -289,6 +295,13 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(variable: str) -> 
 def test_the_password_of_redis_is_not_told_when_its_address_is_wrong(url: str) -> None:
     with pytest.raises(SettingsError, match="GYGO_REDIS_URL") as caught:
         read(GYGO_REDIS_URL=url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("parameters", REDIS_PARAMETERS)
+def test_parameters_that_redis_does_not_take_are_refused_without_its_password(parameters: str) -> None:
+    with pytest.raises(SettingsError, match=r"^GYGO_REDIS_URL: [^\n]*parameter[^\n]*$") as caught:
+        read(GYGO_REDIS_URL=f"redis://:hunter2@localhost/0?{parameters}")
     assert "hunter2" not in str(caught.value)
 
 

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
-from redis.connection import parse_url
+from redis.connection import ConnectionPool, parse_url
+from redis.exceptions import RedisError
 
 from gygo_server.access.addresses import TrustedProxies
 from gygo_server.errors import SettingsError
@@ -107,6 +109,13 @@ class _Proxies(fields.Field[TrustedProxies]):
             raise ValidationError(str(error)) from None
 
 
+#: What the address of a Redis server may set. redis-py takes more, and fails later at what is text and no object.
+_REDIS_PARAMETER = re.compile(
+    r"db|username|password|client_name|max_connections|health_check_interval|retry_on_timeout"
+    r"|socket_(timeout|connect_timeout|keepalive)|ssl_[a-z_]+"
+).fullmatch
+
+
 class _RedisUrl(fields.Field[str]):
     """The address of a Redis server. It may hold a password: what is wrong with it is told without telling it."""
 
@@ -118,6 +127,14 @@ class _RedisUrl(fields.Field[str]):
             given = {}
         if not ("path" in given or "host" in given):
             raise ValidationError("not an address such as redis://:password@host:6379/0, rediss://… or unix:///path")
+        try:
+            # What of its parameters does not fit is said only here; nothing is connected.
+            ConnectionPool.from_url(url).make_connection()
+            fits = all(_REDIS_PARAMETER(name) for name in parse_qs(urlsplit(url).query))
+        except (ValueError, TypeError, RedisError):
+            fits = False
+        if not fits:  # without naming any: it may be a part of a password that was not escaped
+            raise ValidationError("a parameter after its ? is none that is known, or does not fit")
         return url
 
 

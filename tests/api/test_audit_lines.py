@@ -359,14 +359,14 @@ def test_a_tar_of_clips_tells_frames_and_bytes_of_each_video(audited: Audited) -
     assert line["bytes_sent"] == len(answer.data) > sum(each["bytes"] for each in line["videos"]) > 0
 
 
-def test_urls_of_clips_tell_the_ranges(audited: Audited) -> None:
+def test_urls_of_clips_tell_the_archives_that_they_open_once_each(audited: Audited) -> None:
     asked = [{"video": "b", "start": 0, "length": 2}, {"video": "nope", "start": 0, "length": 1}]
     asked += [{"video": "b", "start": 2, "length": 2}]
     answer, (signed, ended) = audited.ask(f"{RELEASE}/clips?delivery=urls", method="POST", body={"clips": asked})
-    ranges = [each["range"] for each in json.loads(answer.data)["items"] if "range" in each]
-    assert [each["bytes"] for each in signed["videos"]] == [each["end"] - each["start"] for each in ranges]
+    sizes = [each["archive"]["bytes"] for each in json.loads(answer.data)["items"] if "archive" in each]
+    assert [each["bytes"] for each in signed["videos"]] == [sizes[0], 0]
     assert [each["id"] for each in signed["videos"]] == ["b", "b"]
-    assert (signed["urls"], signed["bytes_signed"]) == (2, sum(each["bytes"] for each in signed["videos"]))
+    assert (signed["urls"], signed["bytes_signed"]) == (2, sizes[0])
     assert ended["event"] == "answer"
 
 

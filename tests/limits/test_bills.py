@@ -181,3 +181,26 @@ def test_the_header_fields_are_those_of_the_draft() -> None:
     default, size = text.split(", ")
     assert (name, default) == ("RateLimit", '"default";r=5995;t=1')
     assert size.startswith('"bytes";r=999000;t=')
+
+
+def test_a_stream_that_is_cut_after_midnight_gives_nothing_back_to_the_new_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(size: int) -> Bill:
+        bill = Bill(counters, mine, Kind.BATCH, head=False)
+        bill.admit(perhaps_nothing=False)
+        bill.expect(size)
+        bill.answered(200, size)
+        return bill
+
+    def is_day(today: str) -> None:
+        for module in ("counters", "bill"):
+            monkeypatch.setattr(f"gygo_server.limits.{module}.day", lambda: today)
+
+    counters, mine = LocalCounters(), account(quota=100)
+    is_day("2026-05-01")
+    yesterday = begin(100)
+    is_day("2026-05-02")
+    begin(90).ended(200, 90)
+    yesterday.ended(200, 5)
+    assert bytes_used(counters, mine) == 90
+    is_day("2026-05-03")
+    assert bytes_used(counters, mine) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -11,6 +13,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 from redis_servers import RedisServer, free_port
 
 from gygo_server.limits import counters as module
@@ -193,7 +196,7 @@ def test_any_number_of_addresses_takes_a_bounded_memory_and_forgets_no_key(monke
     for number in range(9000):
         counters.charge(account(Rate(10, 86400), 100, name=f"{ADDRESS}{number}"), 1, 1)
     assert len(counters._due) <= 4001
-    assert len(counters._used) <= 2001
+    assert max(map(len, counters._used.values())) <= 2001
     assert counters.charge(key, 1, 0).lack is Lack.RATE
     assert counters.charge(key._replace(rate=None), 0, 1).lack is Lack.BYTES
     assert counters.charge(account(Rate(10, 86400), name=f"{ADDRESS}8999"), 10, 0).lack is Lack.RATE
@@ -227,3 +230,67 @@ def test_a_redis_that_is_not_there_is_said_and_counted_without() -> None:
     assert why is not None
     assert "refused" in why
     assert "hunter2" not in why + repr(counters) + repr(vars(counters))
+
+
+def test_a_redis_that_can_only_be_read_cannot_be_used(redis: RedisServer) -> None:
+    counters = SharedCounters(redis.url)
+    assert counters.check() is None
+    with Redis.from_url(redis.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            why = counters.check()
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    assert why is not None
+    assert "replicas" in why
+    assert counters.check() is None
+
+
+def test_a_redis_that_failed_is_left_alone_before_it_is_asked_again(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        waits.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr("gygo_server.limits.shared.time.sleep", sleep)
+    counters, mine = SharedCounters(redis.url), account(Rate(2, 86400))
+    with Redis.from_url(redis.url) as client:
+        client.lpush(f"gygo:rate:{mine.name}", 1)  # what only this account's charges fail at
+    assert [counters.charge(mine, 1, 0).lack for _ in range(3)] == [None, None, Lack.RATE]
+    try:
+        assert waits.wait(30)
+        assert counters.why_local() is not None
+    finally:
+        goes_on.set()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"$-1\r\n",
+        b":5\r\n",
+        b"+OK\r\n",
+        b"*0\r\n",
+        b"*3\r\n:0\r\n$-1\r\n:0\r\n",
+        b"*3\r\n:7\r\n:0\r\n:0\r\n",
+        b"HTTP/1.1 400\r\n",
+    ],
+)
+def test_a_server_that_answers_as_redis_never_does_is_counted_without(reply: bytes) -> None:
+    class Odd(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while head := self.rfile.readline():  # RESP: *<parts>, and for each $<bytes> and these
+                parts = [self.rfile.read(int(self.rfile.readline()[1:]) + 2) for _ in range(int(head[1:]))]
+                self.wfile.write(reply if parts[0].startswith(b"EVAL") else b"+OK\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        counters, mine = SharedCounters(f"redis://127.0.0.1:{server.server_address[1]}/0"), account(Rate(2, 86400))
+        assert [counters.charge(mine, 1, 0).lack for _ in range(3)] == [None, None, Lack.RATE]
+        assert counters.why_local() is not None
+        assert counters.check() is not None
+        counters._redis.close()
+        server.shutdown()

@@ -183,6 +183,7 @@ def _located(
 ) -> bytes:
     items: list[orjson.Fragment] = []
     given: list[SignedArchive] = []
+    archives: set[str] = set()
     expires_at = ""
     for question, clip in zip(asked, found, strict=True):
         if isinstance(clip, GygoError):
@@ -191,7 +192,10 @@ def _located(
         signed = sign_archive(release, clip.video, clip.archive, "GET", expires_in)
         pieces = clip.pieces()
         start, end = (pieces[0].start, pieces[-1].end) if pieces else (0, 0)
-        given.append(SignedArchive(clip.video, clip.archive.resolution, end - start))
+        # The signature binds no range: the URL opens all of the archive, and another one of it nothing more.
+        size = 0 if clip.archive.sha256 in archives else clip.archive.size
+        archives.add(clip.archive.sha256)
+        given.append(SignedArchive(clip.video, clip.archive.resolution, size))
         expires_at = max(expires_at, signed.expires_at)
         item = {
             **clip.describe(),

@@ -24,9 +24,9 @@ COSTS = {
     "frames.get_image": Kind.PICTURE,
     "frames.get_mask": Kind.PICTURE,
     "clips.get_clip": Kind.CLIP,
-    "clips.post_clips": Kind.BATCH,
+    "clips.get_clips": Kind.BATCH,
     "samples.get_sample": Kind.DOCUMENT,
-    "downloads.get_downloads": Kind.BATCH,
-    "downloads.post_downloads": Kind.BATCH,
+    "downloads.list_downloads": Kind.BATCH,
+    "downloads.list_chosen_downloads": Kind.BATCH,
     "signed_links.create_link": Kind.DOCUMENT,
 }

@@ -109,7 +109,8 @@ class _Admission:
     def __call__(self) -> None:
         """Raises LimitError when the caller has no room for the least that the current request costs."""
         environ, endpoint = request.environ, request.endpoint
-        kind, method = COSTS.get(endpoint or "", Kind.DOCUMENT), environ["REQUEST_METHOD"]
+        method = environ["REQUEST_METHOD"]
+        kind = Kind.DOCUMENT if endpoint is None else COSTS[endpoint]
         if kind is Kind.FREE or method == "OPTIONS":
             return
         refusal: KeyRefusedError | LinkRefusedError | None = None

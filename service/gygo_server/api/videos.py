@@ -112,7 +112,7 @@ def get_video(query: dict[str, Any], release: Release, video: str) -> Answer:
 
 
 class SignedArchive(NamedTuple):
-    """What a signed URL is of; ``bytes``: of the archive, or of the range of it that it was asked for."""
+    """What a signed URL is of; ``bytes``: of the archive, 0 when another URL of the answer is of the same one."""
 
     id: str
     resolution: str

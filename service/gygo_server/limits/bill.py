@@ -6,7 +6,7 @@ import math
 from enum import Enum
 
 from gygo_server.errors import QuotaExceededError, RateLimitedError
-from gygo_server.limits.counters import Account, Counters, Lack, Level, seconds_of_day_left
+from gygo_server.limits.counters import Account, Counters, Lack, Level, day, seconds_of_day_left
 
 #: A batch costs a unit for each of these that is begun; a list of signed URLs one for so many of them.
 BATCH_BYTES = 1 << 20
@@ -42,12 +42,14 @@ def cost_of(kind: Kind, *, head: bool, status: int, sent: int, urls: int) -> int
 
 
 class Bill:
-    """The bill of one request. ``level``: how the account stands; None before it was asked."""
+    """The bill of one request; its bytes are those of the day on which it was asked, also when it ends on the next.
+    ``level``: how the account stands; None before it was asked."""
 
     def __init__(self, counters: Counters, account: Account, kind: Kind, *, head: bool) -> None:
         self.account = account
         self.level: Level | None = None
         self._counters = counters
+        self._day = day()
         self._kind = kind
         self._head = head
         self._admitted = False
@@ -64,7 +66,7 @@ class Bill:
             RateLimitedError, QuotaExceededError: there is no room for it. Nothing is charged.
         """
         least = 0 if self._head or perhaps_nothing else self._kind.least
-        self.level = self._counters.charge(self.account, least, None if self._head else 0)
+        self.level = self._counters.charge(self.account, least, None if self._head else 0, on=self._day)
         self._refuse(self.level, 0)
         self._admitted, self._cost = True, least
 
@@ -76,7 +78,7 @@ class Bill:
         """
         self._coming += urls
         if self.account.quota is not None and size and not self._head:
-            level = self._counters.charge(self.account._replace(rate=None), 0, size)
+            level = self._counters.charge(self.account._replace(rate=None), 0, size, on=self._day)
             self._refuse(level, size)
             self._bytes += size
             if self.level is not None:
@@ -118,7 +120,8 @@ class Bill:
         if expected and status < 400:
             size = max(size, self._bytes)
         if (cost, size) != (self._cost, self._bytes):
-            self.level = self._counters.charge(self.account, cost - self._cost, size - self._bytes, force=True)
+            cost_more, more = cost - self._cost, size - self._bytes
+            self.level = self._counters.charge(self.account, cost_more, more, force=True, on=self._day)
             self._cost, self._bytes = cost, size
 
     def _refuse(self, level: Level, size: int) -> None:

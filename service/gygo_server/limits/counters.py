@@ -59,8 +59,11 @@ class Level(NamedTuple):
 class Counters(Protocol):
     """Keeps what accounts have taken. Safe for threads."""
 
-    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
-        """Take ``cost`` units of the account's rate and ``size`` bytes of its day; less than 0 gives back.
+    def charge(
+        self, account: Account, cost: int, size: int | None, *, force: bool = False, on: str | None = None
+    ) -> Level:
+        """Take ``cost`` units of the account's rate and ``size`` bytes of its day; less than 0 gives back. ``on``: of
+        which day, as :func:`day` names it; today when it is None.
 
         Without ``force``, nothing is taken where the rate has no room for the cost, nor the day for the bytes: for one
         at least, unless ``size`` is None. A cost above the whole rate needs all of it to be there.
@@ -78,10 +81,11 @@ class LocalCounters:
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
         self._sweep_at = _SWEEP
-        self._day = ""
-        self._used: dict[str, int] = {}
+        self._used: dict[str, dict[str, int]] = {}  # by day
 
-    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
+    def charge(
+        self, account: Account, cost: int, size: int | None, *, force: bool = False, on: str | None = None
+    ) -> Level:
         rate, quota = account.rate, account.quota
         backlog, used, step, now = 0.0, 0, 0.0, 0.0
         with self._lock:
@@ -90,15 +94,16 @@ class LocalCounters:
                 backlog = max(self._due.get(account.name, 0.0) - now, 0.0)
                 step = rate.seconds / rate.units
                 if not force and backlog + min(cost, rate.units) * step > rate.seconds + _GRAIN:
-                    return Level(backlog, self._used_today(account), Lack.RATE)
+                    return Level(backlog, self._used_on(on).get(account.bytes_name, 0), Lack.RATE)
             if quota is not None:
-                used = self._used_today(account)
+                of_day = self._used_on(on)
+                used = of_day.get(account.bytes_name, 0)
                 if not force and size is not None and used + (size or 1) > quota:
                     return Level(backlog, used, Lack.BYTES)
                 if size:
                     used = max(used + size, 0)
-                    self._used[account.bytes_name] = used
-                    _bound(self._used)
+                    of_day[account.bytes_name] = used
+                    _bound(of_day)
             if rate is not None and cost:
                 backlog = max(backlog + cost * step, 0.0)
                 self._due[account.name] = now + backlog
@@ -109,13 +114,12 @@ class LocalCounters:
     def why_local(self) -> str | None:
         return None
 
-    def _used_today(self, account: Account) -> int:
-        if account.quota is None:
-            return 0
-        today = day()
-        if today != self._day:
-            self._day, self._used = today, {}
-        return self._used.get(account.bytes_name, 0)
+    def _used_on(self, on: str | None) -> dict[str, int]:
+        """What was used of that day; the last two are remembered, as what began yesterday may end today."""
+        name = day() if on is None else on
+        if name not in self._used:
+            self._used = dict(sorted({**self._used, name: {}}.items())[-2:])
+        return self._used.get(name, {})
 
     def _sweep(self, now: float) -> None:
         self._due = {name: due for name, due in self._due.items() if due > now}

@@ -70,13 +70,15 @@ class SharedCounters:
         self._away: str | None = None
         self._losing = threading.Lock()
 
-    def charge(self, account: Account, cost: int, size: int | None, *, force: bool = False) -> Level:
+    def charge(
+        self, account: Account, cost: int, size: int | None, *, force: bool = False, on: str | None = None
+    ) -> Level:
         if self._away is None:
             try:
-                return self._charge(account, cost, size, force=force)
+                return self._charge(account, cost, size, force=force, on=on)
             except FAILURES as error:
                 self._lose(error)
-        return self._local.charge(account, cost, size, force=force)
+        return self._local.charge(account, cost, size, force=force, on=on)
 
     def why_local(self) -> str | None:
         return self._away
@@ -84,19 +86,23 @@ class SharedCounters:
     def check(self) -> str | None:
         """Why the server cannot be used now; None when it can."""
         try:
-            self._charge(_PROBE, 0, 0, force=False)
+            # It writes: a replica, or a server without memory, may still be read.
+            self._charge(_PROBE, 1, 1, force=True, on=None)
         except FAILURES as error:
             return _why(error)
         return None
 
-    def _charge(self, account: Account, cost: int, size: int | None, *, force: bool) -> Level:
+    def _charge(self, account: Account, cost: int, size: int | None, *, force: bool, on: str | None) -> Level:
         units, seconds = account.rate or (1, 0)
         quota = -1 if account.quota is None else account.quota
-        lack, backlog, used = self._script(
-            [f"gygo:rate:{account.name}", f"gygo:bytes:{day()}:{account.bytes_name}"],
+        answer = self._script(
+            [f"gygo:rate:{account.name}", f"gygo:bytes:{on or day()}:{account.bytes_name}"],
             [seconds * 10**6, units, cost, quota, "" if size is None else size, int(force), DAY_SECONDS],
         )
-        return Level(backlog / 1e6, used, Lack(lack) if lack else None)
+        match answer:
+            case [int(lack), int(backlog), int(used)]:
+                return Level(backlog / 1e6, used, Lack(lack) if lack else None)
+        raise ValueError("the answer is not one of Redis")
 
     def _lose(self, error: Exception) -> None:
         with self._losing:
@@ -110,6 +116,8 @@ class SharedCounters:
                 self._away = None
 
     def _wait(self) -> None:
+        # Later and not at once: what failed may be a server that the probe finds well.
+        time.sleep(RETRY_SECONDS)
         while self.check() is not None:
             time.sleep(RETRY_SECONDS)
         self._away = None
