@@ -227,8 +227,9 @@ def announce(settings: Settings) -> None:
     is no failure of the change."""
     try:
         done = _deliverer(settings).round(AFTER_A_CHANGE)
-    except GygoError as error:
-        click.echo(f"warning: webhooks were not told: {error}; `gygo-server webhooks run` tells them", err=True)
+    except Exception as error:  # noqa: BLE001  (the change is made, whatever this is)
+        why = error if isinstance(error, GygoError) else f"{type(error).__name__}: {error}"
+        click.echo(f"warning: webhooks were not told: {why}; `gygo-server webhooks run` tells them", err=True)
         return
     for trouble in done.troubles:
         click.echo(f"warning: {trouble}", err=True)
