@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from deliveries import Post
 from published import publish
 from receivers import Authority, Received, Receiver, Reply
@@ -23,7 +24,7 @@ from tcp_gate import Gate
 
 from gygo_server.access import issuing
 from gygo_server.cli.seaweedfs import SeaweedFS
-from gygo_server.cli.webhooks import announce
+from gygo_server.cli.webhooks import announce, webhooks
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
 from gygo_server.webhooks.schedule import LEASE
@@ -197,8 +198,28 @@ def test_a_secret_is_shown_once(command: Command, hooks: Bucket, receiver: Start
     rotated = command("webhooks", "rotate", hook, "--overlap", "0s")
     assert re.fullmatch(r"whsec_\S+\n", rotated.stdout)
     assert rotated.stdout != done.stdout
-    assert (command("webhooks", "remove", hook).returncode, command("webhooks", "remove", hook).returncode) == (0, 1)
+    assert [command("webhooks", "remove", hook, "--yes").returncode for _ in range(2)] == [0, 1]
     assert json.loads(command("webhooks", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_webhook_is_removed_only_when_that_is_meant(
+    hooks: Bucket, environment: dict[str, str], s3: SeaweedFS, spoilt: bool
+) -> None:
+    hook, _ = Post(hooks).add("https://example.org/hook")
+    if spoilt:
+        hooks.delete(f"_webhooks/{hook.id}.json")
+        hooks.put(f"_webhooks/{hook.id}.json", b"{", replaces=None)
+    runner = CliRunner(env={"GYGO_S3_ENDPOINT": s3.endpoint, "GYGO_S3_ADDRESSING": "path", **environment})
+    for answer in ("n\n", ""):
+        asked = runner.invoke(webhooks, ["remove", hook.id], input=answer)
+        assert (asked.exit_code, asked.stdout) == (1, "")
+        named = f"{hook.id} (_webhooks/" if spoilt else f"{hook.id}, to https://example.org/hook, for good?"
+        assert asked.stderr.startswith(f"remove webhook {named}")
+        assert len(list(hooks.list("_webhooks/"))) == 1
+    done = runner.invoke(webhooks, ["remove", hook.id], input="y\n")
+    assert (done.exit_code, done.stdout) == (0, f"removed webhook {hook.id}\n")
+    assert list(hooks.list("_webhooks/")) == []
 
 
 @pytest.mark.parametrize(
