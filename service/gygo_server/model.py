@@ -165,7 +165,8 @@ def time_of(text: str) -> datetime:
 
 def time_text(time: datetime) -> str:
     """A time as RFC 3339 writes it, in UTC."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its %Y writes the year 1 as "1", which cannot be read again.
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 class Audience(StrEnum):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from deliveries import LOOPBACK, Post
@@ -16,7 +17,7 @@ from gygo_server.errors import HookChangeError, NotFoundError, PreconditionFaile
 from gygo_server.store.bucket import Bucket
 from gygo_server.webhooks import registry
 from gygo_server.webhooks.hook import Event, Hook
-from gygo_server.webhooks.posting import Sender
+from gygo_server.webhooks.posting import Answer, Sender
 from gygo_server.webhooks.schedule import JITTER, LEASE
 
 Start = Callable[..., Receiver]
@@ -85,7 +86,7 @@ def test_a_dead_letter_can_be_sent_again(post: Post, receiver: Start) -> None:
         registry.revive(post.bucket, hook.id, dead.id)
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(3, 5), (1000, 1000), (10**9, 86400)])
+@pytest.mark.parametrize(("asked", "waits"), [(3, 5), (1000, 1000), (10**9, 86400), (10**18 - 1, 86400)])
 def test_a_busy_receiver_says_when_to_come_back_within_reason(
     post: Post, receiver: Start, asked: int, waits: int
 ) -> None:
@@ -94,6 +95,25 @@ def test_a_busy_receiver_says_when_to_come_back_within_reason(
     publish(post.bucket, "toys", "r1")
     post.round()
     assert waits - 1 <= (next_at(post, hook) - post.at).total_seconds() <= waits + 1
+
+
+def test_an_error_at_one_webhook_is_told_and_stops_no_other(post: Post, receiver: Start) -> None:
+    class Broken(Sender):
+        def post(self, url: str, *more: Any) -> Answer:
+            return super().post(url, *more) if url == there.url else self._fail()
+
+        def _fail(self) -> Answer:
+            raise OverflowError("too much")
+
+    there, lost = receiver(), receiver()
+    good, _ = post.add(there.url)
+    bad, _ = post.add(lost.url)
+    publish(post.bucket, "toys", "r1")
+    post.sender = Broken(LOOPBACK)
+    done = post.round()
+    assert [(each.hook_id, each.answer.status) for each in done.attempts] == [(good.id, 200)]
+    assert done.troubles == [f"webhook {bad.id}: OverflowError: too much"]
+    assert only_event(post, bad).is_pending
 
 
 def test_a_receiver_that_is_gone_is_left_alone_until_it_is_enabled_again(post: Post, receiver: Start) -> None:

@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from deliveries import Post
 from published import publish
 from receivers import Authority, Received, Receiver, Reply
@@ -22,6 +24,8 @@ from tcp_gate import Gate
 
 from gygo_server.access import issuing
 from gygo_server.cli.seaweedfs import SeaweedFS
+from gygo_server.cli.webhooks import announce, webhooks
+from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
 from gygo_server.webhooks.schedule import LEASE
 
@@ -119,6 +123,40 @@ def test_what_cannot_be_delivered_is_no_failure_of_what_was_done(
     assert done.stderr.startswith("warning: _webhooks/aaaaaaaaaa.json: not a webhook")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"503 Busy\r\nRetry-After: 999999999999999999",
+        b"503 Busy\r\nRetry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        b"500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcde",
+    ],
+)
+def test_an_odd_answer_fails_no_command_and_no_other_webhook(
+    command: Command, receiver: Start, hooks: Bucket, head: bytes
+) -> None:
+    odd, good = receiver(lambda _: Reply(raw=b"HTTP/1.1 " + head + b"\r\n\r\n")), receiver()
+    hook, _ = add(command, odd.url)
+    add(command, good.url)
+    publish(hooks, "toys", "r1")
+    done = command("webhooks", "run", "--once")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"webhook {hook}: release.published toys/r1" in done.stdout
+    assert len(good.received) == len(odd.received) == 1
+    done = command("releases", "withdraw", "toys", "r1", "--yes")
+    assert (done.returncode, done.stderr.count("\n"), len(good.received)) == (0, 1, 2)
+    done = command("webhooks", "test", hook)
+    assert (done.returncode, done.stderr.startswith(f"Error: {head[:8].decode()}")) == (1, True)
+
+
+def test_an_error_that_nobody_thought_of_is_no_failure_of_what_was_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    announce(replace(Settings.from_env({"GYGO_BUCKET": "gygo"}), s3=None))  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert said.startswith("warning: webhooks were not told: AttributeError: ")
+    assert said.endswith("; `gygo-server webhooks run` tells them\n")
+
+
 def test_a_receiver_that_says_nothing_holds_up_a_command_for_seconds_only(
     command: Command, receiver: Start, hooks: Bucket
 ) -> None:
@@ -160,8 +198,28 @@ def test_a_secret_is_shown_once(command: Command, hooks: Bucket, receiver: Start
     rotated = command("webhooks", "rotate", hook, "--overlap", "0s")
     assert re.fullmatch(r"whsec_\S+\n", rotated.stdout)
     assert rotated.stdout != done.stdout
-    assert (command("webhooks", "remove", hook).returncode, command("webhooks", "remove", hook).returncode) == (0, 1)
+    assert [command("webhooks", "remove", hook, "--yes").returncode for _ in range(2)] == [0, 1]
     assert json.loads(command("webhooks", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_webhook_is_removed_only_when_that_is_meant(
+    hooks: Bucket, environment: dict[str, str], s3: SeaweedFS, spoilt: bool
+) -> None:
+    hook, _ = Post(hooks).add("https://example.org/hook")
+    if spoilt:
+        hooks.delete(f"_webhooks/{hook.id}.json")
+        hooks.put(f"_webhooks/{hook.id}.json", b"{", replaces=None)
+    runner = CliRunner(env={"GYGO_S3_ENDPOINT": s3.endpoint, "GYGO_S3_ADDRESSING": "path", **environment})
+    for answer in ("n\n", ""):
+        asked = runner.invoke(webhooks, ["remove", hook.id], input=answer)
+        assert (asked.exit_code, asked.stdout) == (1, "")
+        named = f"{hook.id} (_webhooks/" if spoilt else f"{hook.id}, to https://example.org/hook, for good?"
+        assert asked.stderr.startswith(f"remove webhook {named}")
+        assert len(list(hooks.list("_webhooks/"))) == 1
+    done = runner.invoke(webhooks, ["remove", hook.id], input="y\n")
+    assert (done.exit_code, done.stdout) == (0, f"removed webhook {hook.id}\n")
+    assert list(hooks.list("_webhooks/")) == []
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_what_is_spoilt_stops_no_other(post: Post, receiver: Start) -> None:
         client.close()
 
     there, lost = receiver(), receiver()
-    post.add(there.url)
+    good, _ = post.add(there.url)
     spoilt_key = key(post.bucket)
     held, _ = post.add(lost.url, spoilt_key)
     for dataset in ("cars", "toys"):
@@ -292,12 +292,28 @@ def test_what_is_spoilt_stops_no_other(post: Post, receiver: Start) -> None:
     overwrite("cars/dataset.json", b"{")
     overwrite("_webhooks/aaaaaaaaaa.json", b'{"secrets": [{"text": "whsec_hunter2"}]}')
     overwrite("_webhooks/notes.txt", b"of somebody else")
+    file = post.bucket.find(f"_webhooks/{good.id}.json")
+    assert file is not None
+    document = {**json.loads(file.content), "created_at": "0001-01-01T00:00:00+01:00", "id": "bbbbbbbbbb"}
+    overwrite("_webhooks/bbbbbbbbbb.json", json.dumps(document).encode())
+    document |= {"created_at": "0001-01-01T00:00:00Z", "url": "\0", "key_id": "../x\0", "id": "cccccccccc"}
+    overwrite("_webhooks/cccccccccc.json", json.dumps(document).encode())
+    document |= {"key_id": None, "datasets": ["toys", "toys", "cars"], "id": "dddddddddd"}
+    overwrite("_webhooks/dddddddddd.json", json.dumps(document).encode())
     overwrite(f"_keys/{spoilt_key}.json", b"{")
     done = post.round()
     assert told(there) == [("release.published", "toys/r1")]
     assert lost.received == []
-    told_of = ("_webhooks/aaaaaaaaaa.json: not a webhook", "cars/dataset.json: not", f"webhook {held.id}: _keys/")
-    assert [line.startswith(begin) for line, begin in zip(done.troubles, told_of, strict=True)] == [True] * 3
+    not_sent = [each for each in done.attempts if each.hook_id != good.id]
+    assert [(each.hook_id, each.answer.text[:10]) for each in not_sent] == [("dddddddddd", "not sent: ")]
+    assert registry.find_hook(post.bucket, "dddddddddd").pending, "what was written of it can be read"
+    told_of = (
+        "_webhooks/aaaaaaaaaa.json: not a webhook",
+        "_webhooks/bbbbbbbbbb.json: not a webhook",
+        "cars/dataset.json: not",
+        f"webhook {held.id}: _keys/",
+    )
+    assert [line.startswith(begin) for line, begin in zip(done.troubles, told_of, strict=True)] == [True] * 4
     assert "hunter2" not in "".join(done.troubles)
 
 

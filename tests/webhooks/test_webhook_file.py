@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gygo_server.errors import CorruptObjectError
-from gygo_server.webhooks import hook_file
+from gygo_server.model import Dataset, ReleaseEntry
+from gygo_server.webhooks import hook_file, schedule
 from gygo_server.webhooks.hook import Event, EventType, Hook, SigningSecret, Subject
+from gygo_server.webhooks.message import release_message, signed_headers
+from gygo_server.webhooks.posting import Answer, Sender
 
 times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(  # noqa: DTZ001
     lambda time: time.replace(microsecond=0, tzinfo=UTC)
@@ -91,6 +94,67 @@ def test_what_is_none_is_refused_and_no_secret_told(change: dict[str, Any]) -> N
     assert str(caught.value).startswith("_webhooks/aaaaaaaaaa.json: ")
     assert "hunter2" not in str(caught.value)
     assert "AAAA" not in str(caught.value)
+
+
+offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+#: What may stand where something else is meant; the texts are those that programs trip over.
+odd_times = st.sampled_from(["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00Z"])
+odd = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    | st.datetimes(timezones=offsets).map(datetime.isoformat)
+    | st.sampled_from(["../x", "\0", 2**64 - 1]),
+    lambda each: st.lists(each, max_size=2) | st.dictionaries(st.text(st.sampled_from("ab.é"), max_size=3), each),
+    max_leaves=4,
+)
+
+
+@st.composite
+def spoilt_files(draw: st.DrawFn) -> bytes:
+    """A webhook's object, up to three of whose values (also of an event or secret) are something else, or missing."""
+    document = json.loads(hook_file.encode(replace(draw(hooks), id=GOOD.id)))
+    for _ in range(draw(st.integers(1, 3))):
+        lists = (document[name] for name in ("events", "secrets") if isinstance(document.get(name), list))
+        inner = [each for found in lists for each in found if isinstance(each, dict) and each]
+        place = draw(st.sampled_from([document, *inner]))
+        name = draw(st.sampled_from(sorted(place)))
+        if draw(st.integers(0, 5)):
+            place[name] = draw(odd_times | odd if name.endswith("_at") else odd)
+        else:
+            del place[name]
+    return json.dumps(document).encode()
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300, deadline=None)
+@given(spoilt_files(), times)
+def test_what_is_spoilt_is_refused_or_can_be_sent_to(content: bytes, at: datetime) -> None:
+    try:
+        hook = hook_file.decode(content, GOOD.id)
+    except CorruptObjectError:
+        return
+    entries = [ReleaseEntry(each.subject.release, "2026-11-01T09:00:00Z", "0" * 64, 1) for each in hook.events]
+    seen = [Dataset(each.subject.dataset, "Toys", releases=tuple(entries)) for each in hook.events]
+    noticed = schedule.noticed(hook, seen, at)
+    for event in noticed.events:
+        begun = schedule.begun(event, at)
+        message = release_message(begun, seen[0], entries[0], None)
+        assert signed_headers(hook, message, at)["webhook-id"] == event.id
+        sent = schedule.ended(noticed.with_event(begun), begun, Answer(500, "500", 0.1, 10**18), at)
+        assert hook_file.decode(hook_file.encode(sent), sent.id).id == sent.id
+    assert Sender([], lambda _: []).post(hook.url, {}, b"", 1).status is None
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+@pytest.mark.parametrize("name", ["created_at", "next_at", "delivered_at", "failed_at"])
+def test_a_time_that_no_clock_shows_is_refused(name: str, time: str) -> None:
+    event = Event("msg_1", EventType.PUBLISHED, Subject("toys", "r1"), GOOD.created_at)
+    document = json.loads(hook_file.encode(replace(GOOD, events=(event,))))
+    document["events"][0][name] = time
+    with pytest.raises(CorruptObjectError, match="not a time of the years 1 to 9999"):
+        hook_file.decode(json.dumps(document).encode(), GOOD.id)
 
 
 @pytest.mark.parametrize("header", ["msg_1\r\nX-Evil: 1", "msg_ü", "msg_", "msg_1.2", ""])

@@ -184,6 +184,22 @@ def test_what_is_not_http_is_an_answer(receiver: Start, said: bytes) -> None:
     assert answer.text.isprintable()
 
 
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", [b"-5\r\nabcde\r\n", b"f" * 24 + b"\r\nabc", b"\xb2\r\nab", b"\r\n"])
+def test_the_status_counts_whatever_is_wrong_with_the_body(receiver: Start, status: int, body: bytes) -> None:
+    head = f"HTTP/1.1 {status} So\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    answer = post(receiver(lambda _: Reply(raw=head + body)).url)
+    assert (answer.status, answer.text.startswith(f"{status} So")) == (status, True)
+
+
+def test_an_error_that_nobody_thought_of_is_an_answer() -> None:
+    answer = post("http://hooks.example/", Sender(LOOPBACK, Names(["of no kind"])))
+    assert (answer.status, answer.text) == (
+        None,
+        "no answer: 'of no kind' does not appear to be an IPv4 or IPv6 address",
+    )
+
+
 def test_an_answer_without_tls_is_no_answer(receiver: Start) -> None:
     there = receiver()
     answer = post(f"https://127.0.0.1:{there.port}/")
@@ -278,7 +294,11 @@ def test_only_busy_receivers_say_when_to_come_back(receiver: Start) -> None:
     assert soon is not None
     assert 3000 < soon <= 3600
     assert wait(503, "Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert wait(503, "9" * 18) == int("9" * 18)
     assert [wait(429, text) for text in ("", "soon", "-5", "1.5", "²", "9" * 30, "Wed, 99 Oct")] == [None] * 7
+    assert wait(503, f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT") is None
+    assert wait(503, f"Mon, 01 Jan 2027 00:00:00 +{'9' * 17}") is None
+    assert (wait(503, "Fri, 31 Dec 9999 23:59:59 -2300") or 0) > 10**11
 
 
 def test_a_resolver_that_hangs_is_left_alone(receiver: Start) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gygo_server.cli.types import DurationType
-from gygo_server.errors import GygoError, KeyRefusedError, StoreError
+from gygo_server.errors import CorruptObjectError, GygoError, KeyRefusedError, StoreError
 from gygo_server.ingest.publication import require_unicode
 from gygo_server.model import time_text
 from gygo_server.settings import Settings
@@ -126,9 +126,13 @@ def test_webhook(hook_id: str) -> None:
 
 @webhooks.command("remove")
 @click.argument("hook_id", metavar="ID")
-def remove_webhook(hook_id: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove_webhook(hook_id: str, yes: bool) -> None:
     """Remove webhook ID, and what it was to be told."""
-    registry.remove_hook(Bucket(Settings.from_env().s3), hook_id)
+    bucket = Bucket(Settings.from_env().s3)
+    if not yes and not click.confirm(f"remove webhook {_named(bucket, hook_id)} for good?", err=True):
+        raise click.ClickException("nothing was removed")
+    registry.remove_hook(bucket, hook_id)
     click.echo(f"removed webhook {hook_id}")
 
 
@@ -227,8 +231,9 @@ def announce(settings: Settings) -> None:
     is no failure of the change."""
     try:
         done = _deliverer(settings).round(AFTER_A_CHANGE)
-    except GygoError as error:
-        click.echo(f"warning: webhooks were not told: {error}; `gygo-server webhooks run` tells them", err=True)
+    except Exception as error:  # noqa: BLE001  (the change is made, whatever this is)
+        why = error if isinstance(error, GygoError) else f"{type(error).__name__}: {error}"
+        click.echo(f"warning: webhooks were not told: {why}; `gygo-server webhooks run` tells them", err=True)
         return
     for trouble in done.troubles:
         click.echo(f"warning: {trouble}", err=True)
@@ -260,6 +265,14 @@ def _sound(bucket: Bucket) -> list[Hook]:
         else:
             click.echo(f"warning: {each}", err=True)
     return found
+
+
+def _named(bucket: Bucket, hook_id: str) -> str:
+    """A webhook as a question names it, also one that cannot be read."""
+    try:
+        return f"{hook_id}, to {registry.find_hook(bucket, hook_id).url},"
+    except CorruptObjectError as error:
+        return f"{hook_id} ({error})"
 
 
 def _tell(hook: Hook, secret: str) -> None:

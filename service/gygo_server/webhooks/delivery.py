@@ -99,6 +99,8 @@ class Deliverer:
                 return Round(attempts, 0, [])  # removed in the meantime, or its key is no longer good
             except GygoError as error:
                 return Round(attempts, 0, [f"webhook {hook.id}: {error}"])
+            except Exception as error:  # noqa: BLE001  (whatever it is, the other webhooks are told)
+                return Round(attempts, 0, [f"webhook {hook.id}: {type(error).__name__}: {error}"])
 
         with ThreadPoolExecutor(min(STREAMS, len(active)), "webhook") as pool:
             served = list(pool.map(serve, active))

@@ -92,8 +92,16 @@ def _written(time: datetime | None) -> str | None:
     return None if time is None else time_text(time)
 
 
+class _UtcTime(fields.AwareDateTime):
+    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> datetime:
+        try:
+            return super()._deserialize(value, *more, **kwargs).astimezone(UTC)
+        except OverflowError:  # 0001-01-01T00:00:00+01:00 is before the year 1
+            raise ValidationError("not a time of the years 1 to 9999") from None
+
+
 def _time(*, optional: bool = False) -> fields.AwareDateTime:
-    return fields.AwareDateTime(required=True, allow_none=optional, default_timezone=UTC)
+    return _UtcTime(required=True, allow_none=optional, default_timezone=UTC)
 
 
 def _text(*, optional: bool = False) -> fields.String:
@@ -116,7 +124,7 @@ class _EventSchema(Schema):
     dataset = _slug()
     release = _slug()
     created_at = _time()
-    attempts = fields.Integer(required=True, strict=True, validate=validate.Range(0))
+    attempts = fields.Integer(required=True, strict=True, validate=validate.Range(0, 2**31))
     next_at = _time(optional=True)
     delivered_at = _time(optional=True)
     failed_at = _time(optional=True)

@@ -79,7 +79,7 @@ class Sender:
             status, text, retry_after = self._exchange(target, addresses, headers, body, ends)
         except HookTargetError as error:
             status, text, retry_after = None, f"not sent: {error}", None
-        except (OSError, http.client.HTTPException) as error:
+        except Exception as error:  # noqa: BLE001  (what http.client makes of an odd answer may raise anything)
             late = time.monotonic() >= ends
             status, text, retry_after = None, f"no answer within {seconds:g} s" if late else _reason(error), None
         return Answer(status, text, time.monotonic() - began, retry_after)
@@ -115,7 +115,8 @@ class Sender:
                     raise TimeoutError  # http.client takes a head that breaks off for a whole one
                 content = b""
                 # The status is what counts: an answer that breaks off after it is one.
-                with suppress(OSError, http.client.HTTPException):
+                # ValueError: a chunk of less than no bytes.
+                with suppress(OSError, http.client.HTTPException, ValueError):
                     content = response.read(MAX_ANSWER_BYTES)
         status = response.status
         text = f"{status} {_cleaned(response.reason)}".strip()
@@ -213,7 +214,7 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _reason(error: OSError | http.client.HTTPException) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not good: {_cleaned(error.verify_message)}"
     strerror = error.strerror if isinstance(error, OSError) else None
@@ -233,7 +234,7 @@ def _retry_after(value: str | None) -> int | None:
         return int(value)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a number of any length in it
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max(0, math.ceil((at - datetime.now(UTC)).total_seconds()))

@@ -141,5 +141,6 @@ def _new_event(hook: Hook, kind: EventType, subject: Subject, at: datetime) -> E
 
 def _wait(attempts: int, answer: Answer) -> timedelta:
     usual = WAITS[max(attempts, 1) - 1] * _random.uniform(1, 1 + JITTER)
-    asked = timedelta(seconds=answer.retry_after or 0)
-    return max(usual, min(asked, LONGEST_WAIT))
+    # Compared as numbers: not every number of seconds is a timedelta.
+    asked = min(answer.retry_after or 0, LONGEST_WAIT.total_seconds())
+    return max(usual, timedelta(seconds=asked))
