@@ -92,7 +92,7 @@ def test_when_redis_dies_workers_count_alone_and_return_to_it(service: Start, re
             assert [pool.request("GET", "/v1/datasets").status for _ in range(31)] == [200] * 30 + [429]
             ready = pool.request("GET", "/readyz")
             assert ready.status == 200
-            assert ready.json()["checks"]["limits"].startswith("local: redis: ")
+            assert ready.json()["checks"]["limits"].startswith("local: ")
             assert ready.json()["status"] == "ready"
         assert len(told(one, LOST)) == 2  # once a worker, not once a request
         redis.start()

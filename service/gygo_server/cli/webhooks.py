@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
+from gygo_server.cli.tables import print_table
 from gygo_server.cli.types import DurationType
 from gygo_server.errors import CorruptObjectError, GygoError, KeyRefusedError, StoreError
 from gygo_server.ingest.publication import require_unicode
@@ -90,7 +90,7 @@ def list_webhooks(plain: bool) -> None:
         datasets = ", ".join(row["datasets"]) or "all"
         counts = [str(row["pending"]), str(row["failed"])]
         table.add_row(row["id"], row["url"], row["key"] or "public", datasets, row["state"], *counts)
-    _console().print(table)
+    print_table(table)
 
 
 @webhooks.command("show")
@@ -108,7 +108,7 @@ def show_webhook(hook_id: str, plain: bool) -> None:
     for name, value in {**row, "key": row["key"] or "public", "datasets": ", ".join(row["datasets"]) or "all"}.items():
         if value is not None:
             table.add_row(name.replace("_", " "), str(value))
-    _console().print(table)
+    print_table(table)
     for event in hook.events:
         click.echo(f"{event.id} {event.type} {event.subject}: {_outcome(event)}")
 
@@ -356,11 +356,6 @@ def _stop_on_signals() -> threading.Event:
     for number in before:
         signal.signal(number, end)
     return stop
-
-
-def _console() -> Console:
-    # URLs are shown as they are, and whole.
-    return Console(markup=False, emoji=False)
 
 
 def _print_json(document: Any) -> None:

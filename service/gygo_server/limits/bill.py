@@ -133,6 +133,8 @@ class Bill:
             raise RateLimitedError(f"{rate} is the limit of {self.account.name}: come back in {seconds} s", seconds)
         if level.lack is Lack.BYTES:
             asked = f"{size:,} more are asked for" if size else "nothing is left"
+            if quota is not None and size > quota:
+                asked = f"the {size:,} that are asked for at once are more than that on any day"
             raise QuotaExceededError(
                 f"{quota:,} bytes a day is the quota of {self.account.bytes_name}: {level.used:,} are used, {asked}; "
                 "counted anew from 00:00 UTC",
