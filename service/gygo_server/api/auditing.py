@@ -122,13 +122,15 @@ class AuditedRequests:
     def _concerns(self, environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> bool:
         """Whether the answer is one that gives something, or refuses somebody."""
         asked = environ[_REQUEST]
-        if asked.method in {"HEAD", "OPTIONS"}:
+        redirects = status == 307 and _SIGNED in noted
+        # HEAD gives something where its Location is good for GET too.
+        if asked.method == "OPTIONS" or (asked.method == "HEAD" and not redirects):
             return False
         if not (self._anonymous or "claimed" in noted or LINK in environ):
             return False
         if status in REFUSED:
             return True
-        given = status in {200, 206} or (status == 307 and _SIGNED in noted)
+        given = status in {200, 206} or redirects
         return given and bool(asked.url_rule.rule.startswith("/v1/"))
 
 
