@@ -236,8 +236,8 @@ class Dataset:
     description: str | None = None
     license: str | None = None
     homepage: str | None = None
-    visibility: Visibility = PUBLIC
     releases: tuple[ReleaseEntry, ...] = ()
+    visibility: Visibility = PUBLIC
 
     def release(self, release: str) -> ReleaseEntry | None:
         """The release with this id, withdrawn or not."""

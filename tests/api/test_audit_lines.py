@@ -21,6 +21,8 @@ import pytest
 import urllib3
 from catalogues import build, make_video
 from clip_trees import Clip, Tree
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from processes import Service, wait_until
 
 from gygo_server.access.api_key import ApiKey, Scope
@@ -35,6 +37,7 @@ from gygo_server.model import Dataset, ReleaseEntry, Visibility
 from gygo_server.settings import Settings
 from gygo_server.store import dataset_file, keys
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.cloudfront import CloudFrontSettings
 
 BUCKET = "gygo-audit"
 LINK_SECRET = "a-secret-for-links-of-at-least-thirty-two"
@@ -457,6 +460,40 @@ def test_answers_without_a_key_need_not_be_told(settings: Settings, published: d
     assert client.get("/v1/datasets/toys", headers={"Authorization": "Bearer x"}).status_code == 401
     (line,) = [json.loads(text) for text in file.read_text().splitlines()]
     assert (line["event"], line["by_link"]) == ("refused", True)
+
+
+def test_a_head_that_gets_a_url_of_cloudfront_is_told_and_charged_as_a_get(
+    settings: Settings, published: dict[str, Path], tmp_path: Path
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key_file, file = tmp_path / "key.pem", tmp_path / "audit.jsonl"
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    cloudfront = CloudFrontSettings("https://d1.cloudfront.net", "K1", key_file)
+    behind = replace(
+        settings, cache_dir=tmp_path / "cache", audit=f"file:{file}", cloudfront=cloudfront, quota_anonymous=10**12
+    )
+    client = create_app_with_settings(behind).test_client()
+    video = client.get("/v1/datasets/toys/releases/r1/videos?limit=1").json["items"][0]
+    path = f"/v1/datasets/toys/releases/r1/videos/{video['id']}/archive"
+    file.write_text("")
+    head, get = client.head(path), client.get(path)
+    assert head.headers["Location"] == get.headers["Location"]
+    lines = [json.loads(text) for text in file.read_text().splitlines()]
+    assert [(line["event"], line["method"]) for line in lines] == [
+        ("signed", "HEAD"),
+        ("answer", "HEAD"),
+        ("signed", "GET"),
+        ("answer", "GET"),
+    ]
+    assert lines[0]["bytes_signed"] == lines[2]["bytes_signed"] > 0
+    assert lines[1]["cut"] is False
+    left = [int(re.findall(r'"bytes";r=(\d+)', answer.headers["RateLimit"])[0]) for answer in (head, get)]
+    assert left[0] - left[1] == lines[2]["bytes_signed"] + len(get.data)
+    assert 10**12 - left[0] >= lines[0]["bytes_signed"] + left[0] - left[1]
+    # A URL of S3 that is signed for HEAD opens nothing: it is not told.
+    file.write_text("")
+    assert create_app_with_settings(replace(behind, cloudfront=None)).test_client().head(path).status_code == 307
+    assert file.read_text() == ""
 
 
 def test_no_trail_is_kept_unless_it_is_asked_for(

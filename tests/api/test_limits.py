@@ -234,6 +234,19 @@ def test_what_has_no_body_is_free(limited: Limited) -> None:
     assert one.left() == before
 
 
+def test_a_head_of_what_is_worked_out_anew_costs_what_a_get_does_but_bytes(limited: Limited) -> None:
+    one = limited.keyed("counted")
+    before = one.left("bytes")
+    assert one.cost("sample?length=1", "HEAD") == 1
+    assert one.cost("sample?length=1", "HEAD") == 1
+    assert one.cost("downloads?limit=101", "HEAD") == 2
+    assert one.cost("downloads", "HEAD") == 2
+    assert one.cost("videos?include=archive_url&limit=101", "HEAD") == 2
+    assert one.left("bytes") == before
+    few = limited.keyed("few")
+    assert [few("sample?length=1", "HEAD").status for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_an_answer_costs_what_its_kind_does(limited: Limited) -> None:
     one = limited.keyed("usual")
     assert one.cost("/v1/datasets") == 1

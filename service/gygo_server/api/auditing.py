@@ -121,14 +121,17 @@ class AuditedRequests:
 
     def _concerns(self, environ: WSGIEnvironment, noted: dict[str, Any], status: int) -> bool:
         """Whether the answer is one that gives something, or refuses somebody."""
-        # Asked of the environment: what answers before Flask, as a preflight, leaves no request of Flask's.
-        if environ["REQUEST_METHOD"] in {"HEAD", "OPTIONS"} or _REQUEST not in environ:
+        # What answers before Flask, as a preflight, leaves no request of Flask's.
+        method = environ["REQUEST_METHOD"]
+        redirects = status == 307 and _SIGNED in noted
+        # HEAD gives something where its Location is good for GET too.
+        if method == "OPTIONS" or (method == "HEAD" and not redirects) or _REQUEST not in environ:
             return False
         if not (self._anonymous or "claimed" in noted or LINK in environ):
             return False
         if status in REFUSED:
             return True
-        given = status in {200, 206} or (status == 307 and _SIGNED in noted)
+        given = status in {200, 206} or redirects
         return given and bool(environ[_REQUEST].url_rule.rule.startswith("/v1/"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from gygo_server.limits.bill import Kind
 
 #: By Flask's endpoint, `<blueprint>.<view>`.
@@ -30,3 +32,13 @@ COSTS = {
     "downloads.list_chosen_downloads": Kind.BATCH,
     "signed_links.create_link": Kind.DOCUMENT,
 }
+
+#: Answers with a signed URL in a header, so that HEAD gives it too.
+REDIRECT = "videos.get_archive"
+
+_ANEW = frozenset({"samples.get_sample", "downloads.list_downloads"})
+
+
+def is_worked_out_anew(endpoint: str | None, query: Container[str]) -> bool:
+    """Whether the answer is so each time, with the work that it takes: then HEAD is not free either."""
+    return endpoint in _ANEW or (endpoint == "videos.list_videos" and "include" in query)

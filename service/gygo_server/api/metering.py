@@ -11,7 +11,7 @@ from flask import Flask, request
 from gygo_server.access.addresses import network_of
 from gygo_server.api.callers import caller, linked
 from gygo_server.api.client_address import client_address
-from gygo_server.api.costs import COSTS
+from gygo_server.api.costs import COSTS, REDIRECT, is_worked_out_anew
 from gygo_server.api.sent_bytes import count_sent
 from gygo_server.api.services import EXTENSION, Services
 from gygo_server.errors import KeyRefusedError, LinkRefusedError
@@ -104,6 +104,7 @@ class _Admission:
     def __init__(self, application: Services) -> None:
         self._settings = application.settings
         self._counters = application.counters
+        self._signed_urls = application.signed_urls
         self._of_address = lru_cache(maxsize=4096)(self._account_of_address)
 
     def __call__(self) -> None:
@@ -121,7 +122,11 @@ class _Admission:
             except (KeyRefusedError, LinkRefusedError) as error:
                 refusal = error
         if account.rate is not None or account.quota is not None:
-            environ[_BILL] = bill = Bill(self._counters, account, kind, head=method == "HEAD")
+            head = method == "HEAD"
+            if endpoint == REDIRECT and not self._signed_urls.bind_method:
+                head = False  # the Location that it gets is what GET gets
+            anew = head and is_worked_out_anew(endpoint, request.args)
+            environ[_BILL] = bill = Bill(self._counters, account, kind, head=head, anew=anew)
             bill.admit(perhaps_nothing="HTTP_IF_NONE_MATCH" in environ)
         if refusal is not None:
             raise refusal

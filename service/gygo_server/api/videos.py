@@ -132,7 +132,8 @@ def get_archive(query: dict[str, Any], release: Release, video: str) -> Response
     """Get a video's archive: a redirect to a signed URL of the tar, good for a while."""
     archive = find_archive(release, video, query.get("resolution"))
     signed = sign_archive(release, video, archive, request.method, query.get("expires_in"))
-    give_urls([SignedArchive(video, archive.resolution, archive.size)], signed.expires_at)
+    if request.method != "HEAD" or not services().signed_urls.bind_method:
+        give_urls([SignedArchive(video, archive.resolution, archive.size)], signed.expires_at)
     response = redirect(signed.url, 307)
     response.headers["Cache-Control"] = PRIVATE
     response.headers[EXPIRES_AT] = signed.expires_at

@@ -45,13 +45,15 @@ class Bill:
     """The bill of one request; its bytes are those of the day on which it was asked, also when it ends on the next.
     ``level``: how the account stands; None before it was asked."""
 
-    def __init__(self, counters: Counters, account: Account, kind: Kind, *, head: bool) -> None:
+    def __init__(self, counters: Counters, account: Account, kind: Kind, *, head: bool, anew: bool = False) -> None:
+        """``head``: the answer has no body, and costs nothing, unless it is worked out ``anew`` all the same."""
         self.account = account
         self.level: Level | None = None
         self._counters = counters
         self._day = day()
         self._kind = kind
         self._head = head
+        self._free = head and not anew
         self._admitted = False
         self._cost = 0  # what has been charged so far
         self._bytes = 0
@@ -65,7 +67,7 @@ class Bill:
         Raises:
             RateLimitedError, QuotaExceededError: there is no room for it. Nothing is charged.
         """
-        least = 0 if self._head or perhaps_nothing else self._kind.least
+        least = 0 if self._free or perhaps_nothing else self._kind.least
         self.level = self._counters.charge(self.account, least, None if self._head else 0, on=self._day)
         self._refuse(self.level, 0)
         self._admitted, self._cost = True, least
@@ -115,7 +117,8 @@ class Bill:
     def _settle(self, status: int, sent: int, urls: int, *, expected: bool) -> None:
         if not self._admitted:
             return
-        cost = cost_of(self._kind, head=self._head, status=status, sent=sent, urls=urls)
+        sent = 0 if self._head else sent
+        cost = cost_of(self._kind, head=self._free, status=status, sent=sent, urls=urls)
         size = 0 if self.account.quota is None or self._head or status >= 400 else sent + self._given
         if expected and status < 400:
             size = max(size, self._bytes)

@@ -77,6 +77,11 @@ class SignedUrls:
         # Replaced as a whole: no lock that a fork could leave taken.
         self._kept: tuple[int, dict[tuple[str, Method], Batch]] = (0, {})
 
+    @property
+    def bind_method(self) -> bool:
+        """Whether a URL signed for HEAD is good for that only: CloudFront's are good for GET too."""
+        return self._cloudfront is None
+
     def archive(self, dataset: str, sha256: str, *, method: Method, filename: str) -> Signed:
         """A URL of an archive for this method, which a browser saves as ``filename``; good for the default time.
 
