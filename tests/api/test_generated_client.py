@@ -167,4 +167,4 @@ def test_every_operation_is_a_function(generated: Import) -> None:
     names = [path.stem for path in Path(generated("api").__file__).parent.glob("*/[a-z]*.py")]
     assert len(names) == len(set(names))
     assert {"list_datasets", "get_release", "list_videos", "list_frames", "get_image", "get_clips"} <= set(names)
-    assert all(name.startswith(("get_", "list_", "make_", "post_")) for name in names)
+    assert all(name.startswith(("get_", "list_", "create_")) for name in names)

@@ -100,7 +100,7 @@ def test_a_crawl_from_the_root_comes_to_every_kind_of_path(crawled: CheckedClien
             reached.add(rule.endpoint)
     endpoints = {rule.endpoint for rule in crawled.application.url_map.iter_rules()}
     # No link leads to what is asked for with a question in the request's body.
-    asked_in_bodies = {"clips.get_clips", "downloads.list_chosen_downloads"}
+    asked_in_bodies = {"clips.get_clips", "downloads.list_chosen_downloads", "signed_links.create_link"}
     assert endpoints - reached == asked_in_bodies | {"health.get_health", "health.get_readiness"}
 
 

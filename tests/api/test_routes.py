@@ -37,7 +37,11 @@ PATHS = {
     "downloads.list_downloads": f"{R1}/downloads",
 }
 #: Endpoints that take a question in a request's body; their own tests hold conversations with them.
-POSTED = {"clips.get_clips": f"{R1}/clips", "downloads.list_chosen_downloads": f"{R1}/downloads"}
+POSTED = {
+    "clips.get_clips": f"{R1}/clips",
+    "downloads.list_chosen_downloads": f"{R1}/downloads",
+    "signed_links.create_link": f"{R1}/links",
+}
 #: What may be asked in both ways.
 ALSO_POSTED = {path for path in POSTED.values() if path in PATHS.values()}
 #: Their answers hold signed URLs: to be kept by nobody.

@@ -125,18 +125,20 @@ def files_of(root: Path) -> dict[str, bytes]:
 
 def run_printed_lines(printed: str, folder: Path) -> list[str]:
     """Pastes what the demo printed into a shell that stops at the first failure; the output of each line."""
-    lines = [line for line in printed.splitlines() if re.match(r"curl |\w+=\$\(curl ", line)]
+    lines = [line for line in printed.splitlines() if re.match(r"curl |\w+=\$\(", line)]
     script = "set -o pipefail\n" + "\n".join(f"{line}\necho; echo ----" for line in lines)
     folder.mkdir()
     done = subprocess.run(
         ["bash", "-e"], input=script, cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("key ") for line in done.stderr.splitlines())  # what is said of a new key
     return done.stdout.split("----\n")
 
 
 def check_printed_lines(printed: str, folder: Path, source: Path) -> None:
-    datasets, page, filtered, _, frames, *_ = run_printed_lines(printed, folder)
+    datasets, page, filtered, _, frames, *_, link, _ = run_printed_lines(printed, folder)
+    assert "link=" in json.loads(link)["url"]
     assert [each["title"] for each in json.loads(datasets)["items"]] == [source.name]
     videos = json.loads(page)
     assert (len(videos["items"]), videos["total"]) == (2, 6)

@@ -12,8 +12,10 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from gygo_server.access.issuing import Order, create_key
 from gygo_server.app import create_app_with_settings
 from gygo_server.settings import Settings
+from gygo_server.store.bucket import Bucket
 
 
 @contextmanager
@@ -53,3 +55,9 @@ def serve_with(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., str
 def serve(settings: Settings, serve_with: Callable[..., str]) -> Callable[[str], str]:
     """Starts a service whose signed URLs lead to this endpoint; its URL."""
     return lambda store_endpoint: serve_with(s3=replace(settings.s3, public_endpoint=store_endpoint))
+
+
+@pytest.fixture(scope="session")
+def api_key(bucket: Bucket) -> str:
+    """A key to what is public, as the client sends it."""
+    return create_key(bucket, Order("A client"))[1]

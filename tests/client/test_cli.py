@@ -140,14 +140,14 @@ def test_the_service_must_be_named() -> None:
     ],
 )
 def test_what_is_not_there_is_one_line_and_1(
-    published: object, service_url: str, tmp_path: Path, arguments: list[str], says: str
+    published: object, service_url: str, api_key: str, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
-    done = run_gygo(service_url, *(each.format(tmp=tmp_path / "tree") for each in arguments), GYGO_API_KEY="secret-key")
+    done = run_gygo(service_url, *(each.format(tmp=tmp_path / "tree") for each in arguments), GYGO_API_KEY=api_key)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert says in line
-    assert "secret-key" not in line
+    assert api_key not in line
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["pull", "d", "--out", "{tmp}"]])

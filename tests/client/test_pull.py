@@ -351,7 +351,7 @@ def test_what_breaks_off_again_and_again_comes_in_parts(
 
 
 def test_wrong_objects_do_not_reach_the_tree_and_the_others_do(
-    publish_tree: Publish, service_url: str, bucket: Bucket, source: Path, tree: Path
+    publish_tree: Publish, service_url: str, bucket: Bucket, api_key: str, source: Path, tree: Path
 ) -> None:
     publish_tree(source, "pull-corrupt")
     wrong = {}
@@ -362,7 +362,7 @@ def test_wrong_objects_do_not_reach_the_tree_and_the_others_do(
         key = keys.archive("pull-corrupt", archive_of(service_url, "pull-corrupt", video).sha256)
         wrong[video] = (key, bucket.get(key))
         bucket.put(key, change(wrong[video][1].content), replaces=wrong[video][1].etag)
-    done = run_gygo(service_url, "pull", "pull-corrupt", "--out", tree, "--quiet", GYGO_API_KEY="secret-key")
+    done = run_gygo(service_url, "pull", "pull-corrupt", "--out", tree, "--quiet", GYGO_API_KEY=api_key)
     assert (done.returncode, done.stdout) == (1, "")
     lines = sorted(done.stderr.splitlines())
     assert lines[0].startswith("error: 2 videos could not be fetched")
@@ -370,7 +370,7 @@ def test_wrong_objects_do_not_reach_the_tree_and_the_others_do(
     assert lines[2].startswith("failed: cat: ")
     assert lines[2].endswith("the store holds more than was published")
     assert "X-Amz" not in done.stderr
-    assert "secret-key" not in done.stderr
+    assert api_key not in done.stderr
     assert files_of(tree).keys() == {path for path in files_of(source) if "/dog/" in path}
     assert not (tree / "ImageSets/2017/train.txt").exists()
     for key, good in wrong.values():

@@ -230,6 +230,10 @@ def _greet(port: int, dataset: str, folder: Path) -> None:
     release = f"{base}/v1/datasets/{dataset}/releases/latest"
     first = f"$(curl -sL '{release}/videos?limit=1&fields=links' | grep -o 'http[^\"]*/frames' | head -n 1)"
     gygo_server = shlex.quote(str(Path(sys.executable).parent / "gygo-server"))
+    environment = shlex.quote(str(folder / "environment"))
+    headers = "-H \"Authorization: Bearer $key\" -H 'Content-Type: application/json'"
+    body = """'{"url": "'"$frames/0/image"'"}'"""
+    link = f'curl -s -X POST {headers} -d {body} "${{frames%/videos/*}}/links"'
     click.echo(f"ready {base}")
     click.echo(
         f"""
@@ -243,11 +247,11 @@ curl -s "$frames?limit=2"
 curl -s "$frames/0/image" -o frame.jpg
 curl -s "$frames/0/mask" -o mask.png
 curl -sL "${{frames%/frames}}/archive" | tar -x
-# to publish a data set into it; a key, and a link made with it
-. {shlex.quote(str(folder / "environment"))}; {gygo_server} ingest --help
-key=$({gygo_server} keys create --owner me)
-curl -s -X POST -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \\
-  -d '{{"url": "'"$frames/0/image"'"}}' "${{frames%/videos/*}}/links"
+# to publish a data set into it
+. {environment}; {gygo_server} ingest --help
+# a key, and a link made with it for whoever has none
+key=$(. {environment}; {gygo_server} keys create --owner me)
+{link}
 
 The description of the API: {base}/docs/    Ctrl-C stops everything."""
     )

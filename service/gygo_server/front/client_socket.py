@@ -29,7 +29,7 @@ MAX_HEAD_BYTES = 64 << 10
 #: A request that comes at this pace, in bytes a second, has all the time it needs.
 LEAST_PACE = 16 << 10
 
-#: A client has its time once, and once more for each so many bytes on their way to it: 16 KiB/s at the usual 20 s.
+#: A client has its time once, and again for each so many bytes on their way to it: 16 KiB/s at the usual 20 seconds.
 #: Its system tells only now and then that it reads: when a sixteenth of its buffer is free, and that may be 2 MiB.
 MORE_TIME_BYTES = 320 << 10
 
