@@ -476,7 +476,7 @@ def test_a_head_that_gets_a_url_of_cloudfront_is_told_and_charged_as_a_get(
     video = client.get("/v1/datasets/toys/releases/r1/videos?limit=1").json["items"][0]
     path = f"/v1/datasets/toys/releases/r1/videos/{video['id']}/archive"
     file.write_text("")
-    head, get = client.head(path), client.get(path)
+    head, get = client.head(path, buffered=True), client.get(path, buffered=True)
     assert head.headers["Location"] == get.headers["Location"]
     lines = [json.loads(text) for text in file.read_text().splitlines()]
     assert [(line["event"], line["method"]) for line in lines] == [
@@ -489,7 +489,7 @@ def test_a_head_that_gets_a_url_of_cloudfront_is_told_and_charged_as_a_get(
     assert lines[1]["cut"] is False
     left = [int(re.findall(r'"bytes";r=(\d+)', answer.headers["RateLimit"])[0]) for answer in (head, get)]
     assert left[0] - left[1] == lines[2]["bytes_signed"] + len(get.data)
-    assert 10**12 - left[0] >= lines[0]["bytes_signed"] + left[0] - left[1]
+    assert 10**12 - left[0] >= lines[0]["bytes_signed"]
     # A URL of S3 that is signed for HEAD opens nothing: it is not told.
     file.write_text("")
     assert create_app_with_settings(replace(behind, cloudfront=None)).test_client().head(path).status_code == 307
