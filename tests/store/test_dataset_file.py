@@ -37,7 +37,7 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda document: document.update(format=2),
+        lambda document: document.update(format=3),
         lambda document: document.update(id="other"),
         lambda document: document.update(id="../gygo"),
         lambda document: document.update(title=None),
