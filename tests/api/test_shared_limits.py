@@ -122,7 +122,7 @@ def test_a_wrong_password_is_a_warning_and_is_never_told(service: Start, tmp_pat
         service(GYGO_REDIS_URL=server.url.replace("another-one", PASSWORD)) as one,
     ):
         assert set(ask(one, 5)) == {200}
-        assert "invalid username-password pair" in limits_check(one)
+        assert limits_check(one).startswith("local: ")
         log = one.log.read_text()
         assert "warning: redis: invalid username-password pair" in log
         assert "until it can be used, each worker counts limits for itself" in log
@@ -132,7 +132,7 @@ def test_a_wrong_password_is_a_warning_and_is_never_told(service: Start, tmp_pat
 def test_a_redis_that_is_not_there_does_not_stop_the_start(service: Start) -> None:
     with service(GYGO_REDIS_URL=f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0") as one:
         assert set(ask(one, 5)) == {200}
-        assert "refused" in limits_check(one)
+        assert limits_check(one).startswith("local: ")
         log = one.log.read_text()
         assert "warning: redis: Error 111 connecting to 127.0.0.1" in log
         assert PASSWORD not in log
