@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
-from redis.connection import ConnectionPool, parse_url
-from redis.exceptions import RedisError
 
+from gygo_server import setting_values
 from gygo_server.access.addresses import TrustedProxies
 from gygo_server.errors import SettingsError
-from gygo_server.limits.rate import NONE, Rate, parse_rate
+from gygo_server.limits.rate import NONE, Rate
+from gygo_server.parsed_field import ParsedField
+from gygo_server.setting_values import PORT, Bytes, Quota
 from gygo_server.store.bucket import S3Settings
 from gygo_server.store.cloudfront import CloudFront, CloudFrontSettings
 from gygo_server.store.sigv4 import MAX_SECONDS
@@ -30,125 +30,8 @@ PREFIX = "GYGO_"
 #: All of these, or none.
 _CLOUDFRONT = ("cloudfront_url", "cloudfront_key_id", "cloudfront_key_file")
 
-_BYTES = re.compile(r"(\d+)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", re.IGNORECASE)
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-_PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 
-_ORIGIN = re.compile(rf"https?://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:{_PORT})?")
-
-
-def size_of(text: str) -> int:
-    """The bytes that a size such as ``20GB`` or ``512MiB`` means.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = _BYTES.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("not a size; write it as 500MB or 20GiB")
-    return int(match[1]) * _UNITS[(match[2] or "").upper()]
-
-
-class _Bytes(fields.Field[int]):
-    """A size such as ``20GB`` or ``512MiB``."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        try:
-            return size_of(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Origins(fields.Field[tuple[str, ...]]):
-    """Origins as browsers write them, separated by commas; ``*`` is any."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
-        origins = tuple(part.strip() for part in str(value).split(",") if part.strip())
-        for origin in origins:
-            # "null" is not one: any page in a sandbox has it.
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValidationError(f"{origin} is not an origin such as https://shop.example.org, in small letters")
-        return origins
-
-
-class _Secrets(fields.Field[tuple[str, ...]]):
-    """Secrets, separated by commas. What is wrong with one is told without telling it."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
-        secrets = tuple(part.strip() for part in str(value).split(",") if part.strip())
-        if any(len(secret) < 32 for secret in secrets):
-            raise ValidationError("a secret has 32 characters at least; make one with: openssl rand -base64 32")
-        return secrets
-
-
-class _Quota(_Bytes):
-    """A size, or ``none``."""
-
-    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> Any:
-        return None if value == NONE else super()._deserialize(value, *more, **kwargs)
-
-
-class _Rate(fields.Field[Rate | None]):
-    """A rate such as ``6000/minute``, or ``none``."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Rate | None:
-        try:
-            return parse_rate(str(value).strip())
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Proxies(fields.Field[TrustedProxies]):
-    """Networks, separated by commas."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> TrustedProxies:
-        try:
-            return TrustedProxies.parse(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-#: What the address of a Redis server may set. redis-py takes more, and fails later at what is text and no object.
-_REDIS_PARAMETER = re.compile(
-    r"db|username|password|client_name|max_connections|health_check_interval|retry_on_timeout"
-    r"|socket_(timeout|connect_timeout|keepalive)|ssl_[a-z_]+"
-).fullmatch
-
-
-class _RedisUrl(fields.Field[str]):
-    """The address of a Redis server. It may hold a password: what is wrong with it is told without telling it."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        url = str(value).strip()
-        try:
-            given = parse_url(url)  # type: ignore[no-untyped-call]
-        except ValueError:
-            given = {}
-        if not ("path" in given or "host" in given):
-            raise ValidationError("not an address such as redis://:password@host:6379/0, rediss://… or unix:///path")
-        try:
-            # What of its parameters does not fit is said only here; nothing is connected.
-            ConnectionPool.from_url(url).make_connection()
-            fits = all(_REDIS_PARAMETER(name) for name in parse_qs(urlsplit(url).query))
-        except (ValueError, TypeError, RedisError):
-            fits = False
-        if not fits:  # without naming any: it may be a part of a password that was not escaped
-            raise ValidationError("a parameter after its ? is none that is known, or does not fit")
-        return url
-
-
-class _Networks(fields.Field[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]]):
-    """Networks in CIDR notation, separated by commas."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        try:
-            return tuple(ipaddress.ip_network(part.strip()) for part in str(value).split(",") if part.strip())
-        except ValueError as error:
-            raise ValidationError(f"not networks such as 10.1.0.0/16,fd00:1::/64: {error}") from None
-
-
-def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
+def _setting(kind: Callable[..., fields.Field[Any]], about: str, default: Any = None, **options: Any) -> Any:
     required = options.pop("required", False)
     given = {"required": True} if required else {"load_default": default}
     return kind(**given, metadata={"about": about}, error_messages={"required": "is not set"}, **options)
@@ -157,7 +40,7 @@ def _setting(kind: type[fields.Field[Any]], about: str, default: Any = None, **o
 def _url() -> validate.Validator:
     host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?)"
     return validate.Regexp(
-        rf"https?://{host}(:{_PORT})?/?\Z", error="not an address such as https://s3.example.org:9000"
+        rf"https?://{host}(:{PORT})?/?\Z", error="not an address such as https://s3.example.org:9000"
     )
 
 
@@ -213,8 +96,8 @@ class _SettingsSchema(Schema):
     cache_dir = _setting(
         fields.String, "folder for archives and catalogues; may be deleted at any time", "~/.cache/gygo-server"
     )
-    cache_bytes = _setting(_Bytes, "disk for archives, at most", 20 * 10**9)
-    catalogue_cache_bytes = _setting(_Bytes, "disk for catalogues, at most", 20 * 10**9, validate=validate.Range(10**6))
+    cache_bytes = _setting(Bytes, "disk for archives, at most", 20 * 10**9)
+    catalogue_cache_bytes = _setting(Bytes, "disk for catalogues, at most", 20 * 10**9, validate=validate.Range(10**6))
     refresh_seconds = _setting(
         fields.Float, "how old the list of releases may be, in seconds", 5.0, validate=validate.Range(0.1, 3600)
     )
@@ -225,7 +108,7 @@ class _SettingsSchema(Schema):
         validate=validate.Range(0.1, 50),
     )
     link_secrets = _setting(
-        _Secrets,
+        partial(ParsedField, setting_values.secrets),
         "what signed links are signed with: 32 characters or more, by chance; several with commas, of which the first "
         "signs and all are accepted; empty: no links are made",
         (),
@@ -237,21 +120,23 @@ class _SettingsSchema(Schema):
         validate=validate.Range(60, 366 * 86400),
     )
     rate_anonymous = _setting(
-        _Rate,
+        partial(ParsedField, setting_values.rate),
         "what one address without a key may take, in units of cost: N/second, minute, hour or day, at once or over the "
         "time; none: no limit",
         Rate(6000, 60),
     )
-    rate_key = _setting(_Rate, "what a key without a rate of its own may take", Rate(60000, 60))
-    quota_anonymous = _setting(_Quota, "bytes a day (UTC) for one address without a key, such as 10GB; none: no limit")
-    quota_key = _setting(_Quota, "bytes a day for a key without a quota of its own; none: no limit")
+    rate_key = _setting(
+        partial(ParsedField, setting_values.rate), "what a key without a rate of its own may take", Rate(60000, 60)
+    )
+    quota_anonymous = _setting(Quota, "bytes a day (UTC) for one address without a key, such as 10GB; none: no limit")
+    quota_key = _setting(Quota, "bytes a day for a key without a quota of its own; none: no limit")
     redis_url = _setting(
-        _RedisUrl,
+        partial(ParsedField, setting_values.redis_url),
         "a Redis server that counts for all workers and replicas: redis://, rediss:// or unix://; empty: each worker "
         "counts for itself",
     )
     trusted_proxies = _setting(
-        _Proxies,
+        partial(ParsedField, TrustedProxies.parse),
         "proxies whose X-Forwarded-For is believed: networks such as 10.0.0.0/8, with commas; unix: by a unix socket",
         TrustedProxies(),
     )
@@ -259,17 +144,19 @@ class _SettingsSchema(Schema):
         fields.String, "this service as users reach it, for links; empty: as each request names it", validate=_url()
     )
     webhook_networks = _setting(
-        _Networks,
+        partial(ParsedField, setting_values.networks),
         "networks (10.1.0.0/16, several with commas) that webhooks may be sent to though not public, also by http",
         (),
     )
-    answers_bytes = _setting(_Bytes, "memory a worker keeps finished JSON answers in, at most", 64 * 10**6)
-    cors_origins = _setting(_Origins, "origins whose pages may read answers", ("*",))
+    answers_bytes = _setting(Bytes, "memory a worker keeps finished JSON answers in, at most", 64 * 10**6)
+    cors_origins = _setting(
+        partial(ParsedField, setting_values.origins), "origins whose pages may read answers", ("*",)
+    )
     bind = _setting(
         fields.String,
         "address and port to listen on",
         "127.0.0.1:8000",
-        validate=validate.Regexp(rf"(\S+:{_PORT}|unix:\S+)\Z", error="not an address and port such as 0.0.0.0:8000"),
+        validate=validate.Regexp(rf"(\S+:{PORT}|unix:\S+)\Z", error="not an address and port such as 0.0.0.0:8000"),
     )
     workers = _setting(fields.Integer, "gunicorn worker processes", 2, validate=validate.Range(1, 256))
     threads = _setting(fields.Integer, "threads a worker", 8, validate=validate.Range(1, 256))
@@ -424,9 +311,9 @@ def _default(field: fields.Field[Any]) -> str:
     if field.required:
         return "required"
     value = field.load_default
-    if isinstance(field, _Quota):
+    if isinstance(field, Quota):
         return NONE
-    if isinstance(field, _Bytes):
+    if isinstance(field, Bytes):
         return f"{value // 10**9}GB" if value % 10**9 == 0 else f"{value // 10**6}MB"
     if type(value) is tuple:
         return ",".join(value)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.dataset_file import read_datasets
 from gygo_server.webhooks.delivery import Deliverer, Limits, Round
 from gygo_server.webhooks.hook import Hook
 from gygo_server.webhooks.posting import Sender
 from gygo_server.webhooks.registry import Order, add_hook, find_hook
 from gygo_server.webhooks.schedule import known_now
-from gygo_server.webhooks.sight import find_caller, read_datasets, seen_by
+from gygo_server.webhooks.sight import find_caller, seen_by
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 

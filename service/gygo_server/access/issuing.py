@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from gygo_server.access import key_file
 from gygo_server.access.api_key import ApiKey, Scope, Secret
 from gygo_server.access.token import new_id, new_token, read_token
-from gygo_server.errors import CorruptObjectError, KeyChangeError, NotFoundError, PreconditionFailedError
+from gygo_server.errors import CorruptObjectError, KeyChangeError, NotFoundError
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
-
-#: Lost races for a key's object before a change gives up.
-RACES = 20
+from gygo_server.store.small_objects import change_object, list_objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,7 @@ def create_key(bucket: Bucket, order: Order) -> tuple[ApiKey, str]:
 
 def list_keys(bucket: Bucket) -> Iterator[ApiKey | CorruptObjectError]:
     """All keys, in the order of their ids; in place of one that cannot be read, why."""
-    for entry in bucket.entries(keys.API_KEYS):
-        key_id = keys.id_of_api_key(entry.key)
-        stored = bucket.find(entry.key) if key_id else None
-        if key_id and stored:
-            try:
-                yield key_file.decode(stored.content, key_id)
-            except CorruptObjectError as error:
-                yield error
+    return list_objects(bucket, keys.API_KEYS, keys.id_of_api_key, key_file.decode)
 
 
 def find_key(bucket: Bucket, key_id: str) -> ApiKey:
@@ -71,7 +62,11 @@ def find_key(bucket: Bucket, key_id: str) -> ApiKey:
     Raises:
         NotFoundError: there is none.
     """
-    return _read(bucket, key_id)[0]
+    _require_id(key_id)
+    stored = bucket.find(keys.api_key(key_id))
+    if stored is None:
+        raise _missing(key_id)
+    return key_file.decode(stored.content, key_id)
 
 
 def revoke_key(bucket: Bucket, key_id: str) -> ApiKey:
@@ -107,23 +102,33 @@ def rotate_key(bucket: Bucket, key_id: str, overlap: timedelta) -> tuple[ApiKey,
     return _change(bucket, key_id, change), token
 
 
-def _read(bucket: Bucket, key_id: str) -> tuple[ApiKey, str]:
-    stored = bucket.find(keys.api_key(key_id)) if keys.id_of_api_key(keys.api_key(key_id)) else None
-    if stored is None:
-        raise NotFoundError("key", f"there is no key {key_id!r}")
-    return key_file.decode(stored.content, key_id), stored.etag
-
-
 def _change(bucket: Bucket, key_id: str, change: Callable[[ApiKey], ApiKey]) -> ApiKey:
-    for _ in range(RACES):
-        key, etag = _read(bucket, key_id)
-        changed = change(key)
-        try:
-            bucket.put(keys.api_key(key_id), key_file.encode(changed), replaces=etag)
-        except PreconditionFailedError:
-            continue
-        return changed
-    raise KeyChangeError(f"key {key_id} is changed by others all the time; try again")
+    _require_id(key_id)
+
+    def change_found(key: ApiKey | None) -> ApiKey:
+        if key is None:
+            raise _missing(key_id)
+        return change(key)
+
+    changed = change_object(
+        bucket,
+        keys.api_key(key_id),
+        change_found,
+        decode=lambda content: key_file.decode(content, key_id),
+        encode=key_file.encode,
+    )
+    if changed is None:
+        raise KeyChangeError(f"key {key_id} is changed by others all the time; try again")
+    return changed
+
+
+def _require_id(key_id: str) -> None:
+    if keys.id_of_api_key(keys.api_key(key_id)) is None:
+        raise _missing(key_id)
+
+
+def _missing(key_id: str) -> NotFoundError:
+    return NotFoundError("key", f"there is no key {key_id!r}")
 
 
 def _refuse_revoked(key: ApiKey) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.access.api_key import ApiKey, Scope, Secret
 from gygo_server.errors import CorruptObjectError
 from gygo_server.limits.rate import parse_rate
-from gygo_server.model import time_of, time_text
+from gygo_server.parsed_field import ParsedField
 from gygo_server.store import keys
+from gygo_server.store.small_objects import TimeField, written
 
 #: Readers refuse a file of a format they do not know.
 FORMAT = 1
@@ -24,13 +22,13 @@ def encode(key: ApiKey) -> bytes:
         "format": FORMAT,
         "id": key.id,
         "owner": key.owner,
-        "secrets": [{"sha256": each.sha256, "expires_at": _written(each.expires_at)} for each in key.secrets],
+        "secrets": [{"sha256": each.sha256, "expires_at": written(each.expires_at)} for each in key.secrets],
         "scopes": [str(scope) for scope in key.scopes],
         "rate": key.rate,
         "quota_bytes": key.quota_bytes,
-        "created_at": _written(key.created_at),
-        "expires_at": _written(key.expires_at),
-        "revoked_at": _written(key.revoked_at),
+        "created_at": written(key.created_at),
+        "expires_at": written(key.expires_at),
+        "revoked_at": written(key.revoked_at),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -52,33 +50,10 @@ def decode(content: bytes, key_id: str) -> ApiKey:
     return ApiKey(**read, secrets=secrets, scopes=scopes)
 
 
-def _written(time: datetime | None) -> str | None:
-    return None if time is None else time_text(time)
-
-
-class _Time(fields.Field[datetime]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
-        try:
-            return time_of(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Scope(fields.Field[Scope]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Scope:
-        try:
-            return Scope.parse(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-class _Rate(fields.Field[str]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        try:
-            parse_rate(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-        return str(value)
+def _checked_rate(text: str) -> str:
+    """The rate as it stands, once it was found to be one."""
+    parse_rate(text)
+    return text
 
 
 def _text() -> fields.String:
@@ -87,7 +62,7 @@ def _text() -> fields.String:
 
 class _SecretSchema(Schema):
     sha256 = fields.String(required=True, validate=validate.Regexp(r"[0-9a-f]{64}\Z"))
-    expires_at = _Time(required=True, allow_none=True)
+    expires_at = TimeField(optional=True)
 
 
 class _KeySchema(Schema):
@@ -98,9 +73,9 @@ class _KeySchema(Schema):
     id = _text()
     owner = _text()
     secrets = fields.List(fields.Nested(_SecretSchema, unknown=EXCLUDE), required=True)
-    scopes = fields.List(_Scope(), required=True)
-    rate = _Rate(required=True, allow_none=True)
+    scopes = fields.List(ParsedField(Scope.parse), required=True)
+    rate = ParsedField(_checked_rate, required=True, allow_none=True)
     quota_bytes = fields.Integer(required=True, allow_none=True, strict=True, validate=validate.Range(0, 2**62))
-    created_at = _Time(required=True)
-    expires_at = _Time(required=True, allow_none=True)
-    revoked_at = _Time(required=True, allow_none=True)
+    created_at = TimeField()
+    expires_at = TimeField(optional=True)
+    revoked_at = TimeField(optional=True)

@@ -28,7 +28,7 @@ class Token(NamedTuple):
 
 
 def new_id() -> str:
-    """The id of a new key."""
+    """A new id, of a key or a webhook."""
     return _random(_ID, 10)
 
 

@@ -11,7 +11,7 @@ import click
 from gygo_server.access.api_key import Scope
 from gygo_server.limits.rate import parse_rate
 from gygo_server.model import SLUG, Visibility, time_of
-from gygo_server.settings import size_of
+from gygo_server.setting_values import size_of
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")

@@ -19,12 +19,13 @@ from gygo_server.ingest.publication import require_unicode
 from gygo_server.model import time_text
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.dataset_file import read_datasets
 from gygo_server.webhooks import registry
 from gygo_server.webhooks.delivery import Attempt, Deliverer, Limits, Round
 from gygo_server.webhooks.hook import Event, Hook, Subject
 from gygo_server.webhooks.posting import Sender
 from gygo_server.webhooks.schedule import known_now
-from gygo_server.webhooks.sight import find_caller, read_datasets, seen_by
+from gygo_server.webhooks.sight import find_caller, seen_by
 
 #: How long a command that changed a release tries to tell of it: some five seconds in all.
 AFTER_A_CHANGE = Limits(begin_seconds=2, send_seconds=3)

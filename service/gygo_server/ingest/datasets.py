@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gygo_server.errors import PreconditionFailedError, PublicationError
+from gygo_server.errors import PublicationError
 from gygo_server.model import Dataset
 from gygo_server.store import dataset_file, keys
 from gygo_server.store.bucket import Bucket
-
-#: Lost races for ``dataset.json`` before a publication gives up.
-RACES = 20
+from gygo_server.store.small_objects import change_object
 
 
 def read_dataset(bucket: Bucket, dataset: str) -> tuple[Dataset | None, str | None]:
@@ -22,12 +20,17 @@ def read_dataset(bucket: Bucket, dataset: str) -> tuple[Dataset | None, str | No
 
 
 def change_dataset(bucket: Bucket, dataset: str, change: Callable[[Dataset | None], Dataset]) -> None:
-    """Write ``dataset.json`` anew if nobody else has since it was read; otherwise read it again and try again."""
-    for _ in range(RACES):
-        found, etag = read_dataset(bucket, dataset)
-        try:
-            bucket.put(keys.dataset_file(dataset), dataset_file.encode(change(found)), replaces=etag)
-        except PreconditionFailedError:
-            continue
-        return
-    raise PublicationError(f"{dataset}: dataset.json is written by others all the time; try again")
+    """Write ``dataset.json`` anew if nobody else has since it was read; otherwise read it again and try again.
+
+    Raises:
+        PublicationError: others write it all the time.
+    """
+    changed = change_object(
+        bucket,
+        keys.dataset_file(dataset),
+        change,
+        decode=lambda content: dataset_file.decode(content, dataset),
+        encode=dataset_file.encode,
+    )
+    if changed is None:
+        raise PublicationError(f"{dataset}: dataset.json is written by others all the time; try again")

@@ -34,7 +34,7 @@ from gygo_server.ingest.catalogues import (
     upload_catalogue,
 )
 from gygo_server.ingest.check import check_source
-from gygo_server.ingest.datasets import RACES, change_dataset, read_dataset
+from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.journal import SCRATCH, Journal, state_folder
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.publication import Publication, Report
@@ -42,6 +42,7 @@ from gygo_server.ingest.upload import upload
 from gygo_server.ingest.workers import Processes, Workers
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store.bucket import Bucket, S3Settings
+from gygo_server.store.small_objects import RACES
 
 
 def publish(publication: Publication, bucket: Bucket, state: Path, progress: Progress) -> Report:

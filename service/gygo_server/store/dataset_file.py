@@ -10,7 +10,9 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.errors import CorruptObjectError
 from gygo_server.model import PUBLIC, SLUG, Dataset, ReleaseEntry, Visibility
+from gygo_server.parsed_field import ParsedField
 from gygo_server.store import keys
+from gygo_server.store.bucket import Bucket
 
 #: Readers refuse a file of a format they do not know.
 FORMAT = 1
@@ -43,6 +45,18 @@ def decode(content: bytes, dataset: str) -> Dataset:
     return Dataset(**read, releases=releases)
 
 
+def read_datasets(bucket: Bucket) -> tuple[list[Dataset], list[CorruptObjectError]]:
+    """All datasets as the bucket has them now, and why some cannot be read: those hide no others."""
+    found, spoilt = [], []
+    for name in filter(None, map(keys.dataset_of_prefix, bucket.prefixes())):
+        stored = bucket.find(keys.dataset_file(name))
+        try:
+            found += [decode(stored.content, name)] if stored else []
+        except CorruptObjectError as error:
+            spoilt.append(error)
+    return found, spoilt
+
+
 def _encode_release(dataset: str, entry: ReleaseEntry) -> dict[str, Any]:
     document = asdict(entry)
     sha256, size = document.pop("catalogue_sha256"), document.pop("catalogue_size")
@@ -53,14 +67,6 @@ def _encode_release(dataset: str, entry: ReleaseEntry) -> dict[str, Any]:
 def _decode_release(read: dict[str, Any]) -> ReleaseEntry:
     catalogue = read.pop("catalogue")
     return ReleaseEntry(**read, catalogue_sha256=catalogue["sha256"], catalogue_size=catalogue["bytes"])
-
-
-class _Visibility(fields.Field[Visibility]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Visibility:
-        try:
-            return Visibility.parse(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
 
 
 def _text(*, optional: bool = False, pattern: str | None = None) -> fields.String:
@@ -81,7 +87,7 @@ class _ReleaseSchema(Schema):
 
     id = _text(pattern=SLUG.pattern)
     published_at = _text()
-    visibility = _Visibility(required=True)
+    visibility = ParsedField(Visibility.parse, required=True)
     withdrawn_at = _text(optional=True)
     withdrawn_reason = _text(optional=True)
     catalogue = fields.Nested(_CatalogueSchema, required=True, unknown=EXCLUDE)
@@ -97,5 +103,5 @@ class _DatasetSchema(Schema):
     description = _text(optional=True)
     license = _text(optional=True)
     homepage = _text(optional=True)
-    visibility = _Visibility(load_default=PUBLIC)  # files from before there was one
+    visibility = ParsedField(Visibility.parse, load_default=PUBLIC)  # files from before there was one
     releases = fields.List(fields.Nested(_ReleaseSchema), required=True)

@@ -19,12 +19,13 @@ from typing import NamedTuple
 from gygo_server.errors import CorruptObjectError, GygoError, KeyRefusedError, NotFoundError
 from gygo_server.model import Dataset, ReleaseEntry
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.dataset_file import read_datasets
 from gygo_server.webhooks import schedule
 from gygo_server.webhooks.hook import Event, Hook
 from gygo_server.webhooks.message import Message, ping_message, release_message, signed_headers
 from gygo_server.webhooks.posting import SECONDS, Answer, Sender
 from gygo_server.webhooks.registry import change_hook, find_hook, list_hooks
-from gygo_server.webhooks.sight import find_caller, read_datasets, seen_by
+from gygo_server.webhooks.sight import find_caller, seen_by
 
 #: Webhooks that are sent to at a time.
 STREAMS = 32

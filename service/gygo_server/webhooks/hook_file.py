@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from gygo_server.errors import CorruptObjectError
-from gygo_server.model import SLUG, time_text
+from gygo_server.model import SLUG
 from gygo_server.store import keys
+from gygo_server.store.small_objects import TimeField, written
 from gygo_server.webhooks.hook import Event, EventType, Hook, SigningSecret, Subject
 
 #: Readers refuse a file of a format they do not know.
@@ -30,8 +30,8 @@ def encode(hook: Hook) -> bytes:
         "description": hook.description,
         "key_id": hook.key_id,
         "datasets": hook.datasets,
-        "secrets": [{"text": each.text, "expires_at": _written(each.expires_at)} for each in hook.secrets],
-        "created_at": _written(hook.created_at),
+        "secrets": [{"text": each.text, "expires_at": written(each.expires_at)} for each in hook.secrets],
+        "created_at": written(hook.created_at),
         "disabled": hook.disabled,
         "known": _by_dataset(hook.known),
         "events": [_encode_event(event) for event in hook.events],
@@ -68,11 +68,11 @@ def _encode_event(event: Event) -> dict[str, Any]:
         "type": event.type,
         "dataset": event.subject.dataset,
         "release": event.subject.release,
-        "created_at": _written(event.created_at),
+        "created_at": written(event.created_at),
         "attempts": event.attempts,
-        "next_at": _written(event.next_at),
-        "delivered_at": _written(event.delivered_at),
-        "failed_at": _written(event.failed_at),
+        "next_at": written(event.next_at),
+        "delivered_at": written(event.delivered_at),
+        "failed_at": written(event.failed_at),
         "answer": event.answer,
     }
 
@@ -88,22 +88,6 @@ def _by_dataset(known: Iterable[Subject]) -> dict[str, list[str]]:
     return found
 
 
-def _written(time: datetime | None) -> str | None:
-    return None if time is None else time_text(time)
-
-
-class _UtcTime(fields.AwareDateTime):
-    def _deserialize(self, value: Any, *more: Any, **kwargs: Any) -> datetime:
-        try:
-            return super()._deserialize(value, *more, **kwargs).astimezone(UTC)
-        except OverflowError:  # 0001-01-01T00:00:00+01:00 is before the year 1
-            raise ValidationError("not a time of the years 1 to 9999") from None
-
-
-def _time(*, optional: bool = False) -> fields.AwareDateTime:
-    return _UtcTime(required=True, allow_none=optional, default_timezone=UTC)
-
-
 def _text(*, optional: bool = False) -> fields.String:
     return fields.String(required=True, allow_none=optional, validate=validate.Length(1, 4096))
 
@@ -115,7 +99,7 @@ def _slug() -> fields.String:
 # What goes into headers is held to its form here: nothing else may pass.
 class _SecretSchema(Schema):
     text = fields.String(required=True, validate=validate.Regexp(_SIGNED_WITH, error="not a signing secret"))
-    expires_at = _time(optional=True)
+    expires_at = TimeField(optional=True)
 
 
 class _EventSchema(Schema):
@@ -123,11 +107,11 @@ class _EventSchema(Schema):
     type = fields.Enum(EventType, by_value=True, required=True)
     dataset = _slug()
     release = _slug()
-    created_at = _time()
+    created_at = TimeField()
     attempts = fields.Integer(required=True, strict=True, validate=validate.Range(0, 2**31))
-    next_at = _time(optional=True)
-    delivered_at = _time(optional=True)
-    failed_at = _time(optional=True)
+    next_at = TimeField(optional=True)
+    delivered_at = TimeField(optional=True)
+    failed_at = TimeField(optional=True)
     answer = _text(optional=True)
 
 
@@ -142,7 +126,7 @@ class _HookSchema(Schema):
     key_id = _text(optional=True)
     datasets = fields.List(_slug(), required=True)
     secrets = fields.List(fields.Nested(_SecretSchema, unknown=EXCLUDE), required=True, validate=validate.Length(1))
-    created_at = _time()
+    created_at = TimeField()
     disabled = _text(optional=True)
     known = fields.Dict(_slug(), fields.List(_slug()), required=True)
     events = fields.List(fields.Nested(_EventSchema, unknown=EXCLUDE), required=True)

@@ -6,33 +6,22 @@ deliverers cannot both begin the same attempt.
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from gygo_server.errors import (
-    CorruptObjectError,
-    HookChangeError,
-    NotFoundError,
-    ObjectNotFoundError,
-    PreconditionFailedError,
-)
+from gygo_server.access.token import new_id
+from gygo_server.errors import CorruptObjectError, HookChangeError, NotFoundError
 from gygo_server.model import SLUG
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
+from gygo_server.store.small_objects import change_object, list_objects
 from gygo_server.webhooks import hook_file, schedule
 from gygo_server.webhooks.hook import Hook, SigningSecret, Subject
 from gygo_server.webhooks.message import new_secret
 
-#: Lost races for a webhook's object before a change gives up.
-RACES = 20
-
 #: Characters of a description, at most.
 MAX_DESCRIPTION = 1024
-
-_ID = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ def add_hook(bucket: Bucket, order: Order) -> tuple[Hook, str]:
             raise HookChangeError(f"dataset {dataset!r}: no dataset can have this id")
     secret = new_secret()
     hook = Hook(
-        id="".join(secrets.choice(_ID) for _ in range(10)),
+        id=new_id(),
         url=order.url,
         secrets=(SigningSecret(secret),),
         created_at=_now(),
@@ -74,14 +63,7 @@ def add_hook(bucket: Bucket, order: Order) -> tuple[Hook, str]:
 
 def list_hooks(bucket: Bucket) -> Iterator[Hook | CorruptObjectError]:
     """All webhooks, in the order of their ids; in place of one that cannot be read, why."""
-    for entry in bucket.entries(keys.WEBHOOKS):
-        hook_id = keys.id_of_webhook(entry.key)
-        stored = bucket.find(entry.key) if hook_id else None
-        if hook_id and stored:
-            try:
-                yield hook_file.decode(stored.content, hook_id)
-            except CorruptObjectError as error:
-                yield error
+    return list_objects(bucket, keys.WEBHOOKS, keys.id_of_webhook, hook_file.decode)
 
 
 def find_hook(bucket: Bucket, hook_id: str) -> Hook:
@@ -90,7 +72,10 @@ def find_hook(bucket: Bucket, hook_id: str) -> Hook:
     Raises:
         NotFoundError: there is none.
     """
-    return _read(bucket, hook_id)[0]
+    stored = bucket.find(keys.webhook(hook_id)) if _can_be(hook_id) else None
+    if stored is None:
+        raise _missing(hook_id)
+    return hook_file.decode(stored.content, hook_id)
 
 
 def change_hook(bucket: Bucket, hook_id: str, change: Callable[[Hook], Hook]) -> Hook:
@@ -99,17 +84,24 @@ def change_hook(bucket: Bucket, hook_id: str, change: Callable[[Hook], Hook]) ->
     Raises:
         NotFoundError, HookChangeError: there is none (any more), or others write it all the time.
     """
-    for _ in range(RACES):
-        hook, etag = _read(bucket, hook_id)
-        changed = change(hook)
-        if changed == hook:
-            return hook
-        try:
-            bucket.put(keys.webhook(hook_id), hook_file.encode(changed), replaces=etag)
-        except (PreconditionFailedError, ObjectNotFoundError):
-            continue  # written by somebody else, or removed
-        return changed
-    raise HookChangeError(f"webhook {hook_id} is changed by others all the time; try again")
+    if not _can_be(hook_id):
+        raise _missing(hook_id)
+
+    def change_found(hook: Hook | None) -> Hook:
+        if hook is None:
+            raise _missing(hook_id)
+        return change(hook)
+
+    changed = change_object(
+        bucket,
+        keys.webhook(hook_id),
+        change_found,
+        decode=lambda content: hook_file.decode(content, hook_id),
+        encode=hook_file.encode,
+    )
+    if changed is None:
+        raise HookChangeError(f"webhook {hook_id} is changed by others all the time; try again")
+    return changed
 
 
 def remove_hook(bucket: Bucket, hook_id: str) -> None:
@@ -167,13 +159,6 @@ def revive(bucket: Bucket, hook_id: str, event_id: str | None) -> Hook:
         NotFoundError, HookChangeError: there is no such webhook, or no such dead letter.
     """
     return change_hook(bucket, hook_id, lambda hook: schedule.revived(hook, event_id, _now()))
-
-
-def _read(bucket: Bucket, hook_id: str) -> tuple[Hook, str]:
-    stored = bucket.find(keys.webhook(hook_id)) if _can_be(hook_id) else None
-    if stored is None:
-        raise _missing(hook_id)
-    return hook_file.decode(stored.content, hook_id), stored.etag
 
 
 def _can_be(hook_id: str) -> bool:

@@ -7,9 +7,8 @@ from datetime import datetime
 
 from gygo_server.access.caller import Caller
 from gygo_server.access.issuing import find_key
-from gygo_server.errors import CorruptObjectError, KeyRefusedError, NotFoundError
+from gygo_server.errors import KeyRefusedError, NotFoundError
 from gygo_server.model import Dataset
-from gygo_server.store import dataset_file, keys
 from gygo_server.store.bucket import Bucket
 
 
@@ -34,15 +33,3 @@ def find_caller(bucket: Bucket, key_id: str | None, at: datetime) -> Caller:
 def seen_by(caller: Caller, datasets: Iterable[Dataset]) -> list[Dataset]:
     """The datasets as somebody sees them, without what does not exist for them."""
     return [seen for seen in map(caller.view, datasets) if seen is not None]
-
-
-def read_datasets(bucket: Bucket) -> tuple[list[Dataset], list[CorruptObjectError]]:
-    """All datasets as the bucket has them now, and why some cannot be read: those hide no others."""
-    found, spoilt = [], []
-    for name in filter(None, map(keys.dataset_of_prefix, bucket.prefixes())):
-        stored = bucket.find(keys.dataset_file(name))
-        try:
-            found += [dataset_file.decode(stored.content, name)] if stored else []
-        except CorruptObjectError as error:
-            spoilt.append(error)
-    return found, spoilt
