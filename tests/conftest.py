@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from flask.testing import FlaskClient
+from tcp_gate import Gate
 
 from gygo_server.app import create_app_with_settings
 from gygo_server.cli.seaweedfs import SeaweedFS
@@ -48,10 +49,27 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 
 @pytest.fixture(scope="session")
-def bucket(s3: SeaweedFS) -> Bucket:
-    bucket = Bucket(s3.settings(BUCKET))
-    bucket.create()
-    return bucket
+def bucket_named(s3: SeaweedFS) -> Callable[[str], Bucket]:
+    """Makes a bucket of that name, for tests that want one of their own."""
+
+    def make(name: str) -> Bucket:
+        bucket = Bucket(s3.settings(name))
+        bucket.create()
+        return bucket
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bucket(bucket_named: Callable[[str], Bucket]) -> Bucket:
+    return bucket_named(BUCKET)
+
+
+@pytest.fixture
+def gate(s3: SeaweedFS) -> Iterator[Gate]:
+    """A network to the S3 server that can be cut."""
+    with Gate(s3.port) as gate:
+        yield gate
 
 
 @pytest.fixture(scope="session")

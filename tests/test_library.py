@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -26,7 +26,6 @@ from gygo_server import library as library_module
 from gygo_server.access.caller import Caller
 from gygo_server.catalogue.reader import Catalogue
 from gygo_server.catalogue.video_query import VideoFilter
-from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import (
     CorruptObjectError,
     GygoError,
@@ -50,17 +49,9 @@ SQLITE = "application/vnd.sqlite3"
 
 
 @pytest.fixture(scope="module")
-def shelf(s3: SeaweedFS) -> Bucket:
+def shelf(bucket_named: Callable[[str], Bucket]) -> Bucket:
     """A bucket of these tests' own: some spoil what is in it."""
-    bucket = Bucket(s3.settings("gygo-library"))
-    bucket.create()
-    return bucket
-
-
-@pytest.fixture
-def gate(s3: SeaweedFS) -> Iterator[Gate]:
-    with Gate(s3.port) as gate:
-        yield gate
+    return bucket_named("gygo-library")
 
 
 class Publisher(NamedTuple):

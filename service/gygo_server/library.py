@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import uuid4
@@ -52,29 +53,38 @@ OPEN_CATALOGUES = 64
 FETCH_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Release:
-    """A release that a caller can read: its dataset, as they see it, its entry there, its catalogue.
-
-    ``actions``: what they may do with it. ``public``: everybody may see it. ``public_lineage``: of the releases that it
-    comes from too, everybody sees all.
-    """
+    """A release that a caller can read: its dataset, as they see it, its entry there, its catalogue."""
 
     dataset: Dataset
     entry: ReleaseEntry
     catalogue: Catalogue
-    actions: frozenset[Action]
-    public: bool
-    public_lineage: bool
+    caller: Caller
+
+    @cached_property
+    def public(self) -> bool:
+        """Whether everybody may see it."""
+        return bool(self._everybody.actions(self.dataset, self.entry))
+
+    @cached_property
+    def public_lineage(self) -> bool:
+        """Whether everybody may see it, and all releases that it comes from."""
+        seen = {each.id for each in self.dataset.releases if self._everybody.actions(self.dataset, each)}
+        return seen.issuperset(self.catalogue.lineage)
 
     @property
+    def _everybody(self) -> Caller:
+        return Caller(None, self.caller.at)
+
+    @cached_property
     def lineage(self) -> list[str]:
         """The releases that it comes from, as far as the caller may know of them, and itself, oldest first."""
         return [release for release in self.catalogue.lineage if self.dataset.release(release)]
 
     def require(self, action: Action) -> None:
         """Raises ScopeMissingError unless the caller may do this."""
-        if action not in self.actions:
+        if action not in self.caller.actions(self.dataset, self.entry):
             where = f"{self.dataset.id}:{self.entry.id}"
             raise ScopeMissingError(f"the key may see {where}, but not {action} it: it has no scope {where}={action}")
 
@@ -145,8 +155,9 @@ class Library:
             NotFoundError: no such dataset or release, or the caller may not see it.
             WithdrawnError: the release was withdrawn.
         """
-        self.dataset(dataset, caller)
-        found = self._look_up(lambda: self._entry(dataset, release, caller))
+        seen = self.dataset(dataset, caller)
+        entry = seen.release(release)
+        found = (seen, entry) if entry else self._look_up(lambda: self._entry(dataset, release, caller))
         if found is None:
             raise NotFoundError("release", f"dataset {dataset!r} has no release {release!r}")
         entry = found[1]
@@ -164,14 +175,7 @@ class Library:
             ReleaseComingError: it is so large that it is still on its way.
         """
         found, entry = self.entry(dataset, release, caller)
-        catalogue = self._catalogue(dataset, entry)
-        everybody = Caller(None, caller.at)
-        public = bool(everybody.actions(found, entry))
-        public_lineage = public and all(
-            (earlier := found.release(each)) is not None and everybody.actions(found, earlier)
-            for each in catalogue.lineage
-        )
-        return Release(found, entry, catalogue, caller.actions(found, entry), public, public_lineage)
+        return Release(found, entry, self._catalogue(dataset, entry), caller)
 
     # Looked up alike whether it is not there or may not be seen, so that neither the answer nor its time tells.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,22 +14,13 @@ from tcp_gate import Gate
 from gygo_server.access import key_ring
 from gygo_server.access.issuing import Order, create_key, revoke_key
 from gygo_server.access.key_ring import KeyRing
-from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.errors import StoreUnavailableError
 from gygo_server.store.bucket import Bucket, Listed
 
 
 @pytest.fixture(scope="module")
-def shelf(s3: SeaweedFS) -> Bucket:
-    bucket = Bucket(s3.settings("gygo-key-ring"))
-    bucket.create()
-    return bucket
-
-
-@pytest.fixture
-def gate(s3: SeaweedFS) -> Iterator[Gate]:
-    with Gate(int(s3.endpoint.rsplit(":", 1)[1])) as gate:
-        yield gate
+def shelf(bucket_named: Callable[[str], Bucket]) -> Bucket:
+    return bucket_named("gygo-key-ring")
 
 
 @pytest.fixture

@@ -122,11 +122,12 @@ def lose(bucket: Bucket, api: CheckedClient) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def guard(s3: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+def guard(
+    s3: SeaweedFS, bucket_named: Callable[[str], Bucket], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guard]:
     """The service, in processes of its own, over datasets of which not everybody may see everything."""
     root = tmp_path_factory.mktemp("guarded")
-    bucket = Bucket(s3.settings("gygo-guarded"))
-    bucket.create()
+    bucket = bucket_named("gygo-guarded")
     guarded = publish_guarded(bucket, root)
     environment = {
         "GYGO_BUCKET": "gygo-guarded",

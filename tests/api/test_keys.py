@@ -67,11 +67,13 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(
-    s3: SeaweedFS, tmp_path_factory: pytest.TempPathFactory, command_for: Callable[[str], Command]
+    s3: SeaweedFS,
+    bucket_named: Callable[[str], Bucket],
+    tmp_path_factory: pytest.TempPathFactory,
+    command_for: Callable[[str], Command],
 ) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("keys")
-    bucket = Bucket(s3.settings(BUCKET))
-    bucket.create()
+    bucket = bucket_named(BUCKET)
     for release, audience in (("r1", Audience.PRIVATE), ("open", Audience.PUBLIC)):
         tree = Tree(root / release, [Clip("v", ((1,),) * 2), Clip(f"in-{release}", ((1,),))])
         publication = Publication(tree.root, "d", release, workers=1, visibility=Visibility(audience))

@@ -69,10 +69,11 @@ class Linking:
 
 
 @pytest.fixture(scope="module")
-def linking(s3: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linking]:
+def linking(
+    s3: SeaweedFS, bucket_named: Callable[[str], Bucket], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Linking]:
     root = tmp_path_factory.mktemp("links")
-    bucket = Bucket(s3.settings(BUCKET))
-    bucket.create()
+    bucket = bucket_named(BUCKET)
     clips = [Clip("batch-1/a b&c=d?é", ((1,), (2,), None), resolutions=("480p", "original")), Clip("v", ((1,),) * 2)]
     tree = Tree(root / "source", clips)
     for release, visibility in (("r1", Visibility(Audience.PRIVATE)), ("r2", Visibility(Audience.PRIVATE))):

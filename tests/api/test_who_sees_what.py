@@ -11,7 +11,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -277,16 +276,13 @@ def test_pages_of_changes_say_nothing_of_releases_in_between(guard: Guard, calle
             break
         told = guard.send("GET", page["next"].partition(guard.service.url)[2], guard.guarded.headers(caller))
         state = base64.urlsafe_b64decode(parse_qs(urlsplit(page["next"]).query)["cursor"][0] + "==")
-        assert json.loads(state)[1:] in ([numbers_of(state), ""], [0, listed[-1]])
+        _, number, gone = json.loads(state)
+        assert (number, gone) == (0, listed[-1]) if gone else isinstance(number, int)
     assert [each for each in listed if each == own_video("zz-open")] == [own_video("zz-open")]
     assert {own_video(each) for each in ("zz-members", "zz-coming", "zz-secret")}.isdisjoint(listed)
 
 
-def numbers_of(state: bytes) -> int:
-    return int(json.loads(state)[1])
-
-
-def test_the_guarded_bucket_is_whole(guard: Guard, tmp_path: Path) -> None:
+def test_the_guarded_bucket_is_whole(guard: Guard) -> None:
     """The tests above would also pass over nothing: everything is there for who may see everything."""
     for dataset, release in itertools.product(DATASETS, RELEASES):
         path = f"/v1/datasets/{dataset}/releases/{release}/videos"

@@ -4,16 +4,6 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tcp_gate import Gate
-
-from gygo_server.cli.seaweedfs import SeaweedFS
-
-
-@pytest.fixture
-def gate(s3: SeaweedFS) -> Iterator[Gate]:
-    """A network to the S3 server that can be cut."""
-    with Gate(s3.port) as gate:
-        yield gate
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from receivers import Authority, Received, Receiver, Reply
 
-from gygo_server.cli.seaweedfs import SeaweedFS
 from gygo_server.store.bucket import Bucket
 
 
@@ -15,11 +14,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def own_bucket(s3: SeaweedFS) -> Bucket:
+def own_bucket(bucket_named: Callable[[str], Bucket]) -> Bucket:
     """A bucket apart: commands of other tests must not send to the webhooks of these."""
-    bucket = Bucket(s3.settings("gygo-webhooks"))
-    bucket.create()
-    return bucket
+    return bucket_named("gygo-webhooks")
 
 
 @pytest.fixture

@@ -228,7 +228,7 @@ def test_what_the_receiver_got_but_nobody_noted_is_sent_again_under_the_same_id(
     hook, secret = post.add(there.url)
     publish(post.bucket, "toys", "r1")
 
-    class Killed(Exception):  # noqa: N818
+    class Killed(BaseException):
         """The end of a deliverer as soon as its message was answered."""
 
     class Dies(Sender):

@@ -6,19 +6,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import orjson
 from rich.table import Table
 
 from gygo_server.audit.reading import Line, Reader, Selection
 from gygo_server.audit.report import BY, Report
+from gygo_server.cli.output import as_json, print_json, print_table
 from gygo_server.cli.progress import ShownProgress
-from gygo_server.cli.tables import print_table
-from gygo_server.model import time_of, time_text
+from gygo_server.cli.types import TimeType
+from gygo_server.model import time_text
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
 
@@ -28,22 +27,12 @@ USUAL = ("key", "release")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Time(click.ParamType[datetime]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return value if isinstance(value, datetime) else time_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 def _selecting(command: Command) -> Command:
     """The arguments that say which lines."""
     for decorate in reversed(
         (
-            click.option("--from", "since", type=_Time(), help="From this day or time on, UTC: 2026-05-01."),
-            click.option("--to", "until", type=_Time(), help="Before this day or time, UTC: 2026-06-01."),
+            click.option("--from", "since", type=TimeType(), help="From this day or time on, UTC: 2026-05-01."),
+            click.option("--to", "until", type=TimeType(), help="Before this day or time, UTC: 2026-06-01."),
             click.option("--owner", help="Only what was given to keys of this owner."),
             click.option("--key", help="Only what was given to the key with this id."),
             click.option("--dataset", help="Only of this dataset."),
@@ -67,7 +56,7 @@ def audit() -> None:
 @audit.command("report")
 @_selecting
 @click.option("--by", multiple=True, type=click.Choice(list(BY)), help="Put lines together by this; may be repeated.")
-@click.option("--json", "plain", is_flag=True, help="JSON instead of a table.")
+@as_json
 def report_trail(files: tuple[str, ...], by: tuple[str, ...], plain: bool, **selected: Any) -> None:
     """Sum up requests, videos, bytes sent and bytes that URLs were signed for.
 
@@ -130,7 +119,7 @@ def _print_json(reader: Reader, report: Report) -> None:
         "spoilt": reader.spoilt,
         "lost": report.lost,
     }
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    print_json(document)
 
 
 def _print_table(report: Report) -> None:
@@ -141,7 +130,6 @@ def _print_table(report: Report) -> None:
     for row in report.rows():
         named = [_shown(row.pop(column)) for column in report.columns]
         table.add_row(*named, *_readable(row).values())
-    # Names are shown as they are, also those that look like rich's own "[red]" or ":b:".
     print_table(table)
 
 

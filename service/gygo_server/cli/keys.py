@@ -6,20 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
-import orjson
 from rich.table import Table
 
 from gygo_server.access.api_key import ANY, ApiKey, Scope
 from gygo_server.access.issuing import Order, create_key, find_key, list_keys, revoke_key, rotate_key
-from gygo_server.cli.tables import print_table
-from gygo_server.cli.types import BytesType, DurationType, RateType, ScopeType, TextType, TimeType
+from gygo_server.cli.output import as_json, print_json, print_table
+from gygo_server.cli.types import BytesType, DurationType, EndType, RateType, ScopeType, TextType
 from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.datasets import read_dataset
 from gygo_server.model import time_text
 from gygo_server.settings import Settings
 from gygo_server.store.bucket import Bucket
-
-as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of text.")
 
 
 @click.group()
@@ -39,7 +36,7 @@ def keys() -> None:
 )
 @click.option("--rate", type=RateType(), help="How much it may ask, as in 60000/minute.  [as the settings say]")
 @click.option("--quota-bytes", type=BytesType(), help="Bytes a day (UTC), served and signed.  [as the settings say]")
-@click.option("--expires", "expires_at", type=TimeType(), help="A date, a time, or how long from now (90d).  [never]")
+@click.option("--expires", "expires_at", type=EndType(), help="A date, a time, or how long from now (90d).  [never]")
 @as_json
 def create(plain: bool, scopes: tuple[Scope, ...], **given: Any) -> None:
     """Make a key, and print it: the only time, as only its hash is kept."""
@@ -65,7 +62,7 @@ def list_all(owner: str | None, good: bool, plain: bool) -> None:
         elif owner in {None, key.owner} and not (good and key.why_not(now)):
             rows.append(_row(key))
     if plain:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("id", "owner", "scopes", "rate", "bytes a day", "created", "expires", "state")
     for row in rows:
@@ -118,7 +115,7 @@ def revoke(key_id: str, yes: bool) -> None:
 def _tell(key: ApiKey, token: str, plain: bool) -> None:
     """The key on standard output, and what it is beside it."""
     if plain:
-        _print_json({**_row(key), "key": token})
+        print_json({**_row(key), "key": token})
         return
     click.echo(token)
     scopes = " ".join(map(str, key.scopes)) or "no scope, so what is public or registered"
@@ -131,7 +128,7 @@ def _tell(key: ApiKey, token: str, plain: bool) -> None:
 def _show(key: ApiKey, plain: bool) -> None:
     row = _row(key)
     if plain:
-        _print_json(row)
+        print_json(row)
         return
     table = Table(show_header=False)
     for name, value in row.items():
@@ -159,7 +156,3 @@ def _row(key: ApiKey) -> dict[str, Any]:
 
 def _bucket() -> Bucket:
     return Bucket(Settings.from_env().s3)
-
-
-def _print_json(document: Any) -> None:
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

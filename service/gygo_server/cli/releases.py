@@ -7,23 +7,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import orjson
 from rich.table import Table
 
+from gygo_server.cli.output import as_json, print_json, print_table
 from gygo_server.cli.progress import ShownProgress
-from gygo_server.cli.tables import print_table
 from gygo_server.cli.types import PlaceType, VisibilityType
 from gygo_server.cli.webhooks import announce
-from gygo_server.errors import CorruptObjectError
 from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import read_dataset
 from gygo_server.ingest.releases import find_release, show_to, verify, withdraw
 from gygo_server.model import Dataset, Visibility
 from gygo_server.settings import Settings
-from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
-
-as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of a table.")
+from gygo_server.store.dataset_file import read_datasets
 
 
 @click.group()
@@ -37,21 +33,18 @@ def releases() -> None:
 def list_releases(dataset: str | None, plain: bool) -> None:
     """List the releases of DATASET, or of all datasets."""
     bucket = _bucket()
-    ids = [dataset] if dataset else sorted(filter(None, map(keys.dataset_of_prefix, bucket.prefixes())))
-    found: list[Dataset] = []
-    for name in ids:
-        try:
-            each, _ = read_dataset(bucket, name)
-            found += [each] if each else []
-        except CorruptObjectError as error:
-            if dataset:
-                raise
-            click.echo(f"warning: {error}", err=True)  # one spoilt file must not hide the other datasets
-    if dataset and not found:
-        raise click.ClickException(f"there is no dataset {dataset!r} in the bucket")
+    if dataset:
+        each, _ = read_dataset(bucket, dataset)
+        if each is None:
+            raise click.ClickException(f"there is no dataset {dataset!r} in the bucket")
+        found = [each]
+    else:
+        found, spoilt = read_datasets(bucket)
+        for error in spoilt:
+            click.echo(f"warning: {error}", err=True)
     rows = [row for each in found for row in _rows(each)]
     if plain:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("dataset", "release", "published", "state", "dataset's visibility")
     for row in rows:
@@ -72,7 +65,7 @@ def show_release(dataset: str, release: str, plain: bool) -> None:
         document = open_catalogue(bucket, dataset, entry, Path(folder)).release
     row = next(row for row in _rows(found) if row["release"] == release)
     if plain:
-        _print_json({**document, **row})
+        print_json({**document, **row})
         return
     table = Table(show_header=False)
     for name, value in {**row, "title": found.title, **_readable(document)}.items():
@@ -163,7 +156,3 @@ def _readable(document: dict[str, Any]) -> dict[str, str]:
         "categories": ", ".join(f"{each['name']} ({each['videos']})" for each in document["categories"]),
         "left out": ", ".join(sorted({each["video"] for each in document["left_out"]})) or "nothing",
     }
-
-
-def _print_json(document: Any) -> None:
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

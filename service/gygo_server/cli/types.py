@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -73,19 +73,27 @@ class DurationType(click.ParamType[timedelta]):
 
 
 class TimeType(click.ParamType[datetime]):
-    """A date, a time, or how long from now."""
+    """A date or a time."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        if _DURATION.fullmatch(value):
-            return datetime.now(UTC).replace(microsecond=0) + DurationType().convert(value, param, ctx)
         try:
-            return time_of(value)
+            return value if isinstance(value, datetime) else time_of(value)
         except ValueError as error:
-            self.fail(f"{error}, and no duration such as 90d", param, ctx)
+            self.fail(str(error), param, ctx)
+
+
+class EndType(TimeType):
+    """A date, a time, or how long from now."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, str) and _DURATION.fullmatch(value):
+            return datetime.now(UTC).replace(microsecond=0) + DurationType().convert(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+    def fail(self, message: str, param: click.Parameter | None = None, ctx: click.Context | None = None) -> NoReturn:
+        super().fail(f"{message}, and no duration such as 90d", param, ctx)
 
 
 class TextType(click.ParamType[str]):

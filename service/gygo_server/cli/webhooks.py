@@ -9,10 +9,9 @@ from types import FrameType
 from typing import Any
 
 import click
-import orjson
 from rich.table import Table
 
-from gygo_server.cli.tables import print_table
+from gygo_server.cli.output import as_json, print_json, print_table
 from gygo_server.cli.types import DurationType
 from gygo_server.errors import CorruptObjectError, GygoError, KeyRefusedError, StoreError
 from gygo_server.ingest.publication import require_unicode
@@ -31,8 +30,6 @@ from gygo_server.webhooks.sight import find_caller, seen_by
 AFTER_A_CHANGE = Limits(begin_seconds=2, send_seconds=3)
 #: How long a round of ``run`` goes on with webhooks that have much to be told, before the others have their turn again.
 ROUND_SECONDS = 30.0
-
-as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of text.")
 
 
 @click.group()
@@ -72,7 +69,7 @@ def add_webhook(
     order = registry.Order(url, description, key_id, tuple(datasets), frozenset() if backfill else known)
     hook, secret = registry.add_hook(bucket, order)
     if plain:
-        _print_json({**_row(hook, _state(bucket, hook)), "secret": secret})
+        print_json({**_row(hook, _state(bucket, hook)), "secret": secret})
         return
     _tell(hook, secret)
 
@@ -84,7 +81,7 @@ def list_webhooks(plain: bool) -> None:
     bucket = Bucket(Settings.from_env().s3)
     rows = [_row(hook, _state(bucket, hook)) for hook in _sound(bucket)]
     if plain:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("id", "URL", "key", "datasets", "state", "pending", "failed")
     for row in rows:
@@ -103,7 +100,7 @@ def show_webhook(hook_id: str, plain: bool) -> None:
     hook = registry.find_hook(bucket, hook_id)
     row = _row(hook, _state(bucket, hook))
     if plain:
-        _print_json({**row, "events": [_event_row(event) for event in hook.events]})
+        print_json({**row, "events": [_event_row(event) for event in hook.events]})
         return
     table = Table(show_header=False)
     for name, value in {**row, "key": row["key"] or "public", "datasets": ", ".join(row["datasets"]) or "all"}.items():
@@ -177,7 +174,7 @@ def failed_webhooks(hook_id: str | None, plain: bool) -> None:
     hooks = [registry.find_hook(bucket, hook_id)] if hook_id else _sound(bucket)
     found = [(hook, event) for hook in hooks for event in hook.dead]
     if plain:
-        _print_json([{"webhook": hook.id, **_event_row(event)} for hook, event in found])
+        print_json([{"webhook": hook.id, **_event_row(event)} for hook, event in found])
         return
     for hook, event in found:
         click.echo(f"{hook.id} {event.id} {event.type} {event.subject}: {_outcome(event)}")
@@ -357,7 +354,3 @@ def _stop_on_signals() -> threading.Event:
     for number in before:
         signal.signal(number, end)
     return stop
-
-
-def _print_json(document: Any) -> None:
-    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -17,7 +17,7 @@ from gygo_server.ingest.catalogues import open_catalogue
 from gygo_server.ingest.datasets import change_dataset, read_dataset
 from gygo_server.ingest.progress import Progress
 from gygo_server.ingest.publication import require_unicode
-from gygo_server.model import PUBLIC, Dataset, Member, ReleaseEntry, Visibility
+from gygo_server.model import PUBLIC, Dataset, Member, ReleaseEntry, Visibility, time_text
 from gygo_server.store import keys
 from gygo_server.store.bucket import Bucket
 
@@ -76,7 +76,7 @@ def withdraw(bucket: Bucket, dataset: str, release: str, reason: str | None) -> 
         current, entry = _require_release(found, dataset, release)
         if entry.withdrawn_at:
             raise PublicationError(f"release {release!r} was withdrawn at {entry.withdrawn_at}")
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = time_text(datetime.now(UTC))
         gone = replace(entry, withdrawn_at=now, withdrawn_reason=reason)
         return replace(current, releases=tuple(gone if each.id == release else each for each in current.releases))
 

@@ -29,8 +29,7 @@ AUDIT = "_audit/"
 #: Where the webhooks are.
 WEBHOOKS = "_webhooks/"
 
-_API_KEY = re.compile(r"_keys/([a-z0-9]{10})\.json")
-_WEBHOOK = re.compile(r"_webhooks/([a-z0-9]{10})\.json")
+_ID = re.compile(r"([a-z0-9]{10})\.json")
 
 
 def dataset_file(dataset: str) -> str:
@@ -51,8 +50,7 @@ def api_key(key_id: str) -> str:
 
 def id_of_api_key(key: str) -> str | None:
     """The id of the API key that an object describes; None for objects that are none."""
-    match = _API_KEY.fullmatch(key)
-    return match[1] if match else None
+    return _id_below(API_KEYS, key)
 
 
 def audit_lines(name: str) -> str:
@@ -71,11 +69,15 @@ def webhook(hook_id: str) -> str:
 
 def id_of_webhook(key: str) -> str | None:
     """The id of the webhook that an object describes; None for objects that are none."""
-    match = _WEBHOOK.fullmatch(key)
-    return match[1] if match else None
+    return _id_below(WEBHOOKS, key)
 
 
 def dataset_of_prefix(prefix: str) -> str | None:
     """The dataset that a top-level prefix (``gygo/``) stands for; None for others, such as ``_keys/``."""
     name = prefix.removesuffix("/")
     return name if SLUG.fullmatch(name) else None
+
+
+def _id_below(prefix: str, key: str) -> str | None:
+    match = _ID.fullmatch(key, len(prefix)) if key.startswith(prefix) else None
+    return match[1] if match else None

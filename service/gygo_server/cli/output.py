@@ -1,14 +1,25 @@
-"""Tables on standard output: whole words in a terminal, and no line cut for a program that reads them."""
+"""What commands print: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
+import click
+import orjson
 from rich.console import Console
 from rich.table import Table
 
 #: Wider than any row: a pipe has no edge.
 UNBOUNDED = 10_000
+
+
+as_json = click.option("--json", "plain", is_flag=True, help="JSON instead of text.")
+
+
+def print_json(document: Any) -> None:
+    """Print it, indented."""
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 def print_table(table: Table) -> None:
