@@ -8,9 +8,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from redis.connection import ConnectionPool, parse_url
-from redis.exceptions import RedisError
-
 from gygo_server.limits.rate import NONE, Rate, parse_rate
 from gygo_server.parsed_field import ParsedField
 
@@ -83,6 +80,10 @@ _REDIS_PARAMETER = re.compile(
 
 def redis_url(text: str) -> str:
     """The address of a Redis server. It may hold a password: what is wrong with it is told without telling it."""
+    # Not above: it takes a quarter of a second, which only who has Redis should wait for.
+    from redis.connection import ConnectionPool, parse_url
+    from redis.exceptions import RedisError
+
     url = text.strip()
     try:
         given = parse_url(url)  # type: ignore[no-untyped-call]

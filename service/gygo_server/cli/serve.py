@@ -10,9 +10,7 @@ from pathlib import Path
 import click
 
 import gygo_server
-from gygo_server.app import audit_trail
 from gygo_server.errors import SettingsError, StoreRefusedError, StoreUnavailableError
-from gygo_server.limits.shared import SharedCounters
 from gygo_server.settings import PREFIX, Settings, describe_settings
 from gygo_server.store.bucket import Bucket
 
@@ -43,6 +41,10 @@ def check_start(settings: Settings) -> None:
         SettingsError: the cache folder or the audit trail cannot be written, or the store refuses the bucket or our
             credentials.
     """
+    # Not above: they bring Flask and redis-py along, for which no other command should have to wait.
+    from gygo_server.app import audit_trail
+    from gygo_server.limits.shared import SharedCounters
+
     try:
         settings.cache_dir.mkdir(parents=True, exist_ok=True)
         if not os.access(settings.cache_dir, os.W_OK | os.X_OK):
